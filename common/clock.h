@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define CLOCK_TEXT_SIZE 32
+#define CLOCK_TEXT_SIZE 48
 
 int64_t clock_wall_us(void);
 int64_t clock_monotonic_ms(void);
