@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+# The only folder that knows libpq. The migrations' text is linked in here.
+
+noinst_LTLIBRARIES += libstrata_db.la
+
+libstrata_db_la_CPPFLAGS = $(AM_CPPFLAGS) $(PQ_CFLAGS)
+libstrata_db_la_SOURCES = \
+    $(NULL)

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+
+libstrata_common_la_SOURCES += \
+    $(NULL)

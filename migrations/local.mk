@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+# NNNN_name.sql, in ascending order.
+
+migrations = \
+    $(NULL)
+EXTRA_DIST += $(migrations)
+
+nodist_libstrata_db_la_SOURCES = %D%/embedded.c
+CLEANFILES += %D%/embedded.c
+%D%/embedded.c: $(migrations) scripts/embed.sh %D%/local.mk
+	$(AM_V_GEN)$(MKDIR_P) %D% && cd $(top_srcdir) && \
+	$(SHELL) scripts/embed.sh migrations $(migrations) > $(abs_top_builddir)/$@.tmp && \
+	mv $(abs_top_builddir)/$@.tmp $(abs_top_builddir)/$@

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+
+libstrata_server_la_SOURCES += \
+    $(NULL)

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+
+noinst_LTLIBRARIES += libstrata_storage.la
+
+libstrata_storage_la_SOURCES = \
+    $(NULL)

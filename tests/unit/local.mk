@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# One cmocka program a module: NAME here is compiled from tests/unit/NAME.c.
+
+unit_tests = \
+    %D%/test_embedded \
+    $(NULL)
+
+if HAVE_CMOCKA
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+
+# What every unit test may link; objects that it does not use stay out.
+LDADD = libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
