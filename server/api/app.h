@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// What handlers work with. Made once by main, read-only afterwards.
+#pragma once
+
+#include "common/config.h"
+#include "common/db/db.h"
+#include "common/metrics.h"
+
+struct auth;
+struct registry;
+struct storage;
+
+struct app {
+    const struct config *config;
+    struct db_pool *db;
+    struct storage *storage;
+    struct registry *registry;
+    struct auth *auth;
+    struct metrics *metrics;
+};
