@@ -4,7 +4,24 @@
 noinst_LTLIBRARIES += libstrata_common.la libstrata_http_client.la
 
 libstrata_common_la_SOURCES = \
+    %D%/alloc.c \
+    %D%/alloc.h \
+    %D%/buf.c \
+    %D%/buf.h \
+    %D%/cleanup.h \
+    %D%/clock.c \
+    %D%/clock.h \
+    %D%/digest.c \
+    %D%/digest.h \
     %D%/embedded.h \
+    %D%/error.c \
+    %D%/error.def \
+    %D%/error.h \
+    %D%/hex.c \
+    %D%/hex.h \
+    %D%/log.c \
+    %D%/log.h \
+    %D%/names.h \
     $(NULL)
 
 libstrata_http_client_la_CPPFLAGS = $(AM_CPPFLAGS) $(CURL_CFLAGS)

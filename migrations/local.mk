@@ -2,6 +2,7 @@
 # NNNN_name.sql, in ascending order.
 
 migrations = \
+    %D%/0001_foundation.sql \
     $(NULL)
 EXTRA_DIST += $(migrations)
 

@@ -3,4 +3,7 @@
 noinst_LTLIBRARIES += libstrata_storage.la
 
 libstrata_storage_la_SOURCES = \
+    %D%/blob.h \
+    %D%/storage.h \
+    %D%/tier.h \
     $(NULL)

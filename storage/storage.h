@@ -26,8 +26,8 @@ enum err storage_open(const struct storage_options *options, struct db_pool *poo
 void storage_close(struct storage *storage);
 
 // Start-up repair, before the first request: claims or checks strata-tier.json against
-// the cluster row, finishes or undoes what a crash left between two steps, moves unknown
-// files to quarantine/. Idempotent.
+// the cluster row, finishes or undoes what a crash left between two steps, moves
+// unknown files to quarantine/. Idempotent.
 enum err storage_repair(struct storage *storage, struct error *e) MUST_CHECK;
 
 // Removes uploads past their expiry and their files; called now and then.

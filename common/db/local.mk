@@ -5,4 +5,7 @@ noinst_LTLIBRARIES += libstrata_db.la
 
 libstrata_db_la_CPPFLAGS = $(AM_CPPFLAGS) $(PQ_CFLAGS)
 libstrata_db_la_SOURCES = \
+    %D%/db.h \
+    %D%/migrate.h \
+    %D%/tx.h \
     $(NULL)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The chain of a blob: the SHA-256 chaining values at its 4 MiB borders, the digest
-// last (DESIGN section 2). One pass gives name and chain; with the chain every chunk can
+// last (DESIGN section 2). One pass gives name and chain; with the chain any chunk can
 // be checked alone, in any order, on any thread. FIPS 180-4 is the source of the
 // chaining value; OpenSSL's SHA256_CTX exposes it and chain.c alone touches it.
 #pragma once
@@ -39,8 +39,8 @@ bool chain_is_bound(const struct chain *chain, const struct digest *digest,
 // Raw values as stored in PostgreSQL. `raw_size` must be count * CHAIN_STATE_SIZE.
 enum err chain_from_raw(uint64_t size, const void *raw, size_t raw_size,
                         struct chain *chain, struct error *e) MUST_CHECK;
-// {"states":[…]} or {"chunk_size","size","states":[…]}; errors are ERR_INVALID_FIELD and
-// name `field`.states[i].
+// {"states":[…]} or {"chunk_size","size","states":[…]}; errors are ERR_INVALID_FIELD
+// and name `field`.states[i].
 enum err chain_from_json(const json_t *json, uint64_t size, const char *field,
                          struct chain *chain, struct error *e) MUST_CHECK;
 json_t *chain_to_json(const struct chain *chain); // {"chunk_size","size","states"}
@@ -61,7 +61,8 @@ struct chain_checker *chain_checker_new(const struct chain *chain, size_t first)
 void chain_checker_free(struct chain_checker *checker);
 // False at the first chunk whose bytes do not lead to its value, and ever after; also
 // when more bytes come than the blob has.
-bool chain_checker_update(struct chain_checker *checker, const void *bytes, size_t size);
+bool chain_checker_update(struct chain_checker *checker, const void *bytes,
+                          size_t size);
 // Chunks fully checked since the start.
 size_t chain_checker_done(const struct chain_checker *checker);
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libstrata_common_la_SOURCES += \
+    %D%/chain.h \
     $(NULL)
