@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libstrata_server_la_SOURCES += \
+    %D%/server.h \
     $(NULL)
