@@ -22,6 +22,7 @@ libstrata_common_la_SOURCES = \
     %D%/hex.h \
     %D%/log.c \
     %D%/log.h \
+    %D%/names.c \
     %D%/names.h \
     $(NULL)
 

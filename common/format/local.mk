@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libstrata_common_la_SOURCES += \
+    %D%/chain.c \
     %D%/chain.h \
     $(NULL)

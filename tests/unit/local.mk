@@ -2,7 +2,9 @@
 # One cmocka program a module: NAME here is compiled from tests/unit/NAME.c.
 
 unit_tests = \
+    %D%/test_chain \
     %D%/test_embedded \
+    %D%/test_names \
     $(NULL)
 
 if HAVE_CMOCKA
