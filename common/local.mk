@@ -8,6 +8,7 @@ libstrata_common_la_SOURCES = \
     %D%/alloc.h \
     %D%/buf.c \
     %D%/buf.h \
+    %D%/cache.c \
     %D%/cache.h \
     %D%/cleanup.h \
     %D%/clock.c \

@@ -7,5 +7,11 @@ libstrata_db_la_CPPFLAGS = $(AM_CPPFLAGS) $(PQ_CFLAGS)
 libstrata_db_la_SOURCES = \
     %D%/db.h \
     %D%/migrate.h \
+    %D%/connection.h \
+    %D%/migrate.c \
+    %D%/pool.c \
+    %D%/query.c \
+    %D%/result.c \
+    %D%/tx.c \
     %D%/tx.h \
     $(NULL)

@@ -3,6 +3,7 @@
 
 unit_tests = \
     %D%/test_chain \
+    %D%/test_cache \
     %D%/test_embedded \
     %D%/test_names \
     $(NULL)
