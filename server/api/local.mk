@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libstrata_server_la_SOURCES += \
+    %D%/aliases.h \
     %D%/app.h \
+    %D%/evaluations.h \
     %D%/fields.h \
+    %D%/models.h \
+    %D%/publish.h \
     %D%/request.h \
     %D%/response.h \
     %D%/role.h \
     %D%/route.h \
+    %D%/version_files.h \
+    %D%/versions.h \
     $(NULL)
