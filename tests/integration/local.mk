@@ -3,4 +3,5 @@
 
 EXTRA_DIST += \
     tests/integration \
+    tests/requirements.txt \
     $(NULL)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the integration tests.
+
+A test asks for `server` (a fresh stratad of its own, about 0.3 s) or for a caller:
+`api` (administrator), `reader`, `publisher`, `maintainer`, `admin`, `anonymous`. A module
+whose tests do not get into each other's way shares one server between them by
+
+    @pytest.fixture
+    def server(shared_server):
+        return shared_server
+
+`make_server(**options)` gives further servers, with other options, or with `fresh=True`
+on an empty database and no data folder at all (the very first start). Every server is
+stopped, and its log looked through, when the test ends; logs of failed tests are shown.
+"""
+import itertools
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from support import api as api_module  # noqa: E402
+from support import stratad as stratad_module  # noqa: E402
+from support.contract import contract as load_contract  # noqa: E402
+from support.postgres import Cluster  # noqa: E402
+from support.stratad import Stratad, copy_data  # noqa: E402
+
+LOG_TAIL = 20000
+
+
+@pytest.fixture(scope="session")
+def contract():
+    return load_contract()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    cluster = Cluster()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def work_folder():
+    """Where data folders lie; on STRATA_TEST_DIR when the temporary folder is small."""
+    folder = tempfile.mkdtemp(prefix="strata-it-", dir=os.environ.get("STRATA_TEST_DIR"))
+    yield pathlib.Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(postgres, work_folder):
+    """A database and a data folder after a first start: what a `server` is a copy of."""
+    database = postgres.create()
+    server = Stratad(work_folder / "template", database)
+    try:
+        server.start()
+    finally:
+        server.close()
+    return server
+
+
+class Servers:
+    """Makes servers and ends them all."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, postgres, work_folder, template):
+        self.postgres = postgres
+        self.work_folder = work_folder
+        self.template = template
+        self.made = []
+
+    def make(self, fresh=False, start=True, **options):
+        folder = self.work_folder / f"server-{next(self.numbers)}"
+        database = self.postgres.create(None if fresh else self.template.database)
+        folder.mkdir()
+        if not fresh:
+            copy_data(self.template.data, folder / "data")
+        server = Stratad(folder, database, **options)
+        self.made.append(server)
+        return server.start() if start else server
+
+    def close(self):
+        errors = []
+        for server in self.made:
+            try:
+                server.close()
+            except Exception as error:  # every server is ended, then the first is raised
+                errors.append(error)
+            server.database.drop()
+            shutil.rmtree(server.folder, ignore_errors=True)
+        if errors:
+            raise errors[0]
+
+
+def _servers(request):
+    servers = Servers(
+        request.getfixturevalue("postgres"), request.getfixturevalue("work_folder"),
+        request.getfixturevalue("template"))
+    request.node.stash.setdefault(SERVERS, []).append(servers)
+    return servers
+
+
+SERVERS = pytest.StashKey()
+
+
+@pytest.fixture
+def make_server(request):
+    servers = _servers(request)
+    yield servers.make
+    servers.close()
+
+
+@pytest.fixture(scope="module")
+def shared_server(request):
+    servers = _servers(request)
+    yield servers.make()
+    servers.close()
+
+
+@pytest.fixture
+def server(make_server):
+    return make_server()
+
+
+@pytest.fixture
+def database(server):
+    return server.database
+
+
+@pytest.fixture
+def api(server):
+    return server.api("admin")
+
+
+@pytest.fixture
+def admin(server):
+    return server.api("admin")
+
+
+@pytest.fixture
+def maintainer(server):
+    return server.api("maintainer")
+
+
+@pytest.fixture
+def publisher(server):
+    return server.api("publisher")
+
+
+@pytest.fixture
+def reader(server):
+    return server.api("reader")
+
+
+@pytest.fixture
+def anonymous(server):
+    return server.anonymous()
+
+
+@pytest.fixture(scope="session")
+def problem():
+    return api_module.problem
+
+
+@pytest.fixture(scope="session")
+def strata_binary():
+    return stratad_module.STRATA
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Adds the logs of the servers that a failed test used to its report."""
+    report = yield
+    if report.failed:
+        for node in (item, item.getparent(pytest.Module)):
+            for servers in node.stash.get(SERVERS, []):
+                for server in servers.made:
+                    report.sections.append(
+                        (f"log of {server.folder.name}", server.log()[-LOG_TAIL:]))
+    return report

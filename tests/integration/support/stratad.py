@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real stratad as a child process: its own data folder, database and ephemeral port."""
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import requests
+
+from .api import Api
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BUILD = pathlib.Path(os.environ.get("STRATA_BUILD_DIR", ROOT / "build")).resolve()
+STRATAD = BUILD / "stratad"
+STRATA = BUILD / "strata"
+# What a sanitizer writes when it has found something.
+SANITIZER = re.compile(
+    r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: |"
+    r"Assertion .* failed")
+ROLES = ("reader", "publisher", "maintainer", "admin")
+
+
+def sanitized():
+    """True when stratad was built with a sanitizer: its memory says nothing then."""
+    return re.search(rb"__[at]san_init", STRATAD.read_bytes()) is not None
+
+
+def wait_until(condition, seconds=20, what="the condition"):
+    """Polls until `condition()` is true and returns it; fails after the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if result := condition():
+            return result
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.005)
+
+
+class Stratad:
+    """One server. `options` are command-line options without their dashes:
+    `Stratad(folder, database, max_blob_size=1 << 20)`."""
+
+    def __init__(self, folder, database, **options):
+        self.folder = pathlib.Path(folder)
+        self.data = self.folder / "data"
+        self.database = database
+        self.options = options
+        self.log_file = self.folder / "stratad.log"
+        self.process = None
+        self.port = None
+        self._apis = {}
+
+    # ---- life ---------------------------------------------------------------
+
+    def command(self):
+        command = [str(STRATAD), "--data", str(self.data), "--listen", "127.0.0.1:0",
+                   "--port-file", str(self.folder / "port")]
+        if self.database is not None:
+            command += ["--database-url", self.database.url]
+        for name, value in self.options.items():
+            command += ["--" + name.replace("_", "-"), str(value)]
+        return command
+
+    def spawn(self):
+        """Starts the process without waiting for it to be ready."""
+        assert self.process is None, "it runs already"
+        assert STRATAD.exists(), f"{STRATAD} is missing: run ./dev build"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "port").unlink(missing_ok=True)
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.folder)
+        return self
+
+    def start(self, seconds=30):
+        """Starts it and waits until /readyz says 200."""
+        self.spawn()
+        self._apis.clear()
+        wait_until(self._is_ready, seconds, "stratad is ready")
+        return self
+
+    def _is_ready(self):
+        assert self.process.poll() is None, (
+            f"stratad ended with {self.process.returncode}:\n{self.log()[-4000:]}")
+        try:
+            text = (self.folder / "port").read_text()
+        except FileNotFoundError:
+            return False
+        if not text.endswith("\n") and not text.strip().isdigit():
+            return False
+        self.port = int(text.strip().rpartition(":")[2])
+        try:
+            return requests.get(self.base + "/readyz", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def wait(self, seconds=40):
+        """Waits for the process to end by itself; its exit status."""
+        status = self.process.wait(seconds)
+        self.process = None
+        return status
+
+    def stop(self, seconds=40):
+        """SIGTERM; a clean end is exit status 0."""
+        self.process.send_signal(signal.SIGTERM)
+        status = self.wait(seconds)
+        assert status == 0, f"stratad ended with {status}:\n{self.log()[-4000:]}"
+
+    def kill(self):
+        """SIGKILL: nothing is flushed, nothing is said."""
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def close(self):
+        """End of a test: stops what runs and fails on what a sanitizer has found."""
+        try:
+            if self.process is not None and self.process.poll() is None:
+                self.stop()
+        finally:
+            if self.process is not None and self.process.poll() is None:
+                self.kill()
+        found = SANITIZER.search(self.log())
+        assert not found, f"stratad's log has `{found[0]}`:\n{self.log()[-8000:]}"
+
+    # ---- what a test asks ---------------------------------------------------
+
+    @property
+    def base(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def address(self):
+        return ("127.0.0.1", self.port)
+
+    def log(self):
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def admin_token(self):
+        return (self.data / "admin.token").read_text().strip()
+
+    def api(self, role="admin"):
+        """A caller with that role, each the only token of a principal named as it."""
+        if role == "admin":
+            return self._apis.setdefault(role, Api(self.base, self.admin_token()))
+        if role not in self._apis:
+            token = self.api().create_token(role, role)["token"]
+            self._apis[role] = Api(self.base, token)
+        return self._apis[role]
+
+    def anonymous(self):
+        return Api(self.base)
+
+    def rss_anon(self):
+        """Bytes of anonymous memory that are resident now."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]) << 10
+
+    def tier_files(self):
+        """{path: size} of all files of the tiers, except who they belong to."""
+        files = {}
+        for tier in ("hot", "warm", "cold"):
+            for path in sorted((self.data / tier).rglob("*")):
+                if path.is_file() and path.name != "strata-tier.json":
+                    files[str(path.relative_to(self.data))] = path.stat().st_size
+        return files
+
+    def state(self):
+        """All that a refused request must leave as it was."""
+        return {"rows": self.database.counts(), "files": self.tier_files()}
+
+    @contextlib.contextmanager
+    def watch_memory(self):
+        """Samples RssAnon meanwhile; gives a list of bytes that grows."""
+        samples = [self.rss_anon()]
+        done = threading.Event()
+
+        def sample():
+            while not done.wait(0.02):
+                samples.append(self.rss_anon())
+
+        thread = threading.Thread(target=sample, daemon=True)
+        thread.start()
+        try:
+            yield samples
+        finally:
+            done.set()
+            thread.join()
+
+
+def copy_data(source, target):
+    """Copies a stopped server's data folder."""
+    shutil.copytree(source, target, symlinks=True, ignore=_only_files_and_folders)
+
+
+def _only_files_and_folders(folder, names):
+    paths = [(name, pathlib.Path(folder, name)) for name in names]
+    return [name for name, path in paths if not path.is_file() and not path.is_dir()]
