@@ -29,4 +29,6 @@ libstrata_common_la_SOURCES = \
 
 libstrata_http_client_la_CPPFLAGS = $(AM_CPPFLAGS) $(CURL_CFLAGS)
 libstrata_http_client_la_SOURCES = \
+    %D%/http_client.c \
+    %D%/http_client.h \
     $(NULL)
