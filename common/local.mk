@@ -11,6 +11,9 @@ libstrata_common_la_SOURCES = \
     %D%/cache.c \
     %D%/cache.h \
     %D%/cleanup.h \
+    %D%/config.c \
+    %D%/config.def \
+    %D%/config.h \
     %D%/clock.c \
     %D%/clock.h \
     %D%/digest.c \
@@ -23,6 +26,9 @@ libstrata_common_la_SOURCES = \
     %D%/hex.h \
     %D%/log.c \
     %D%/log.h \
+    %D%/metrics.c \
+    %D%/metrics.def \
+    %D%/metrics.h \
     %D%/names.c \
     %D%/names.h \
     $(NULL)

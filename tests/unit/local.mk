@@ -4,7 +4,9 @@
 unit_tests = \
     %D%/test_chain \
     %D%/test_cache \
+    %D%/test_config \
     %D%/test_embedded \
+    %D%/test_metrics \
     %D%/test_names \
     $(NULL)
 
