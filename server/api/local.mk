@@ -3,6 +3,8 @@
 libstrata_server_la_SOURCES += \
     %D%/aliases.h \
     %D%/app.h \
+    %D%/blobs.h \
+    %D%/bytes.h \
     %D%/evaluations.h \
     %D%/fields.h \
     %D%/models.h \
@@ -11,6 +13,7 @@ libstrata_server_la_SOURCES += \
     %D%/response.h \
     %D%/role.h \
     %D%/route.h \
+    %D%/uploads.h \
     %D%/version_files.h \
     %D%/versions.h \
     $(NULL)
