@@ -11,6 +11,7 @@ libstrata_server_la_SOURCES += \
     %D%/publish.h \
     %D%/request.h \
     %D%/response.h \
+    %D%/role.c \
     %D%/role.h \
     %D%/route.h \
     %D%/uploads.h \
