@@ -9,7 +9,11 @@ libstrata_server_la_SOURCES += \
     %D%/fields.h \
     %D%/models.h \
     %D%/publish.h \
+    %D%/fields.c \
+    %D%/fields.h \
+    %D%/request.c \
     %D%/request.h \
+    %D%/response.c \
     %D%/response.h \
     %D%/role.c \
     %D%/role.h \

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/error.h"
@@ -13,7 +14,11 @@
 
 #define REQUEST_PARAMS_MAXIMUM 4
 
-struct http_exchange; // server/http's own, for headers
+// A header or a query parameter.
+struct request_pair {
+    const char *name;
+    const char *value; // "" when it has none
+};
 
 // Who asks; ROLE_NONE where the route needs no token.
 struct identity {
@@ -26,7 +31,6 @@ struct identity {
 
 struct request {
     const struct app *app;
-    struct http_exchange *exchange;
     const char *id;     // request id
     const char *method; // "GET", also for HEAD
     struct identity who;
@@ -37,7 +41,15 @@ struct request {
     size_t body_size;
     int64_t content_length; // -1 when not given
     bool is_head;
+    const struct request_pair *headers;
+    size_t headers_count;
+    const struct request_pair *query;
+    size_t query_count;
+    char **kept; // freed with the request
+    size_t kept_count;
 };
+
+void request_clear(struct request *request);
 
 // First value of a header, case-insensitive; NULL when absent.
 const char *request_header(const struct request *request, const char *name);
@@ -59,3 +71,5 @@ struct page {
 };
 enum err request_page(struct request *request, struct page *page,
                       struct error *e) MUST_CHECK;
+// What `page_token` decodes to `key` again, for next_page_token; the caller frees.
+char *page_token_encode(const char *key);

@@ -11,7 +11,7 @@
 #include "server/api/role.h"
 
 enum body_kind {
-    BODY_NONE,   // a body is refused (422) unless it is empty
+    BODY_NONE,   // a body is refused (400) unless it is empty
     BODY_JSON,   // read whole, at most body_limit bytes, parsed: an object
     BODY_JSON_OPTIONAL, // as BODY_JSON, but may be absent (request->body NULL)
     BODY_STREAM, // handed on piece by piece, Content-Length required
