@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// One request and its response, from the first header to the last byte: the named steps
+// that server.c runs through. Lives from libmicrohttpd's first word of a request until
+// it says that the request is over; one thread.
+#pragma once
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "common/buf.h"
+#include "server/api/route.h"
+#include "server/http/server.h"
+#include "server/http/target.h"
+
+#define EXCHANGE_HEADERS_MAXIMUM 100
+#define REQUEST_ID_SIZE 65
+
+struct http_server {
+    const struct app *app;
+    struct MHD_Daemon *daemon;
+    char *address;
+    atomic_uint connections;
+    atomic_uint active;    // requests being answered
+    atomic_bool quiescing; // answers say Connection: close
+};
+
+struct exchange {
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    const struct route *route; // NULL until found
+    struct request request;
+    struct response response;
+    struct error error; // code ERR_NONE while all is well
+    struct body_sink sink;
+    bool sink_open;
+    bool started;
+    bool must_close;   // the framing of the body is not to be trusted
+    struct buf body;   // of a JSON route
+    uint64_t received; // bytes of body, discarded ones too
+    uint64_t sent;     // bytes of the answer's body
+    int64_t started_us;
+    char *target;
+    struct request_pair headers[EXCHANGE_HEADERS_MAXIMUM];
+    struct request_pair query[TARGET_QUERY_MAXIMUM];
+    char id[REQUEST_ID_SIZE];
+    char allow[256];
+};
+
+struct exchange *exchange_new(struct http_server *server, const char *target);
+// Ends what is still open, writes the log line and the metrics, and frees.
+void exchange_finish(struct exchange *x);
+
+// The steps, in order. What goes wrong is kept in x->error and ends up as the answer.
+void exchange_begin(struct exchange *x, const char *method);
+bool exchange_must_answer_early(const struct exchange *x);
+void exchange_body(struct exchange *x, const void *bytes, size_t size);
+void exchange_respond(struct exchange *x);
+
+// server/http/reply.c: hands x->response over to libmicrohttpd.
+enum MHD_Result exchange_send(struct exchange *x);

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/http/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "server/http/exchange.h"
+#include "server/http/listener.h"
+
+#define THREAD_STACK_SIZE ((size_t)512 << 10)
+
+static void *on_target(void *context, const char *target,
+                       struct MHD_Connection *connection)
+{
+    struct exchange *x = exchange_new(context, target);
+    x->connection = connection;
+    return x;
+}
+
+// The exchange decodes the target itself.
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+static enum MHD_Result answer(struct exchange *x)
+{
+    exchange_respond(x);
+    return exchange_send(x);
+}
+
+// Called once when the headers are complete, then for each piece of the body, then once
+// more at its end. The body is read even where the answer is known, so that the client
+// gets to read it (exchange_must_answer_early says where not).
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+                                  const char *url, const char *method,
+                                  const char *version, const char *data, size_t *size,
+                                  void **request)
+{
+    (void)context;
+    (void)connection;
+    (void)url;
+    (void)version;
+    struct exchange *x = *request;
+    if (!x->started) {
+        exchange_begin(x, method);
+        return exchange_must_answer_early(x) ? answer(x) : MHD_YES;
+    }
+    if (*size > 0) {
+        exchange_body(x, data, *size);
+        *size = 0;
+        return MHD_YES;
+    }
+    return answer(x);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection,
+                         void **request, enum MHD_RequestTerminationCode how)
+{
+    (void)context;
+    (void)connection;
+    (void)how;
+    if (*request != NULL)
+        exchange_finish(*request);
+    *request = NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection,
+                          void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    (void)connection;
+    (void)socket_context;
+    struct http_server *server = context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        atomic_fetch_add(&server->connections, 1);
+    else
+        atomic_fetch_sub(&server->connections, 1);
+}
+
+static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
+{
+    const struct config *config = server->app->config;
+    return MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
+            MHD_USE_ITC,
+        0, NULL, NULL, on_request, server, // clang-format off
+        MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(config->idle_timeout_ms / 1000),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)config->connection_memory,
+        MHD_OPTION_THREAD_STACK_SIZE, THREAD_STACK_SIZE,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+        MHD_OPTION_END); // clang-format on
+}
+
+enum err http_server_start(const struct app *app, struct http_server **out,
+                           struct error *e)
+{
+    AUTO_FD int fd = -1;
+    char *address = NULL;
+    enum err err = listener_open(app->config->listen, app->config->tcp_congestion, &fd,
+                                 &address, e);
+    if (err != ERR_NONE)
+        return err;
+    struct http_server *server = alloc_zero(sizeof *server);
+    server->app = app;
+    server->address = address;
+    server->daemon = start_daemon(server, fd);
+    if (server->daemon == NULL) {
+        free(address);
+        free(server);
+        return error_set(e, ERR_INTERNAL, "the HTTP server cannot be started");
+    }
+    steal_fd(&fd); // closed with the daemon, or by http_server_quiesce
+    *out = server;
+    return ERR_NONE;
+}
+
+const char *http_server_address(const struct http_server *server)
+{
+    return server->address;
+}
+
+void http_server_quiesce(struct http_server *server)
+{
+    atomic_store(&server->quiescing, true);
+    MHD_socket fd = MHD_quiesce_daemon(server->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+}
+
+unsigned http_server_active(const struct http_server *server)
+{
+    return atomic_load(&server->active);
+}
+
+void http_server_stop(struct http_server *server)
+{
+    if (server == NULL)
+        return;
+    MHD_stop_daemon(server->daemon);
+    free(server->address);
+    free(server);
+}
