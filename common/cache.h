@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A bounded cache with least-recently-used eviction and a generation (invariant 8): a
-// fill whose generation was taken before a cache_drop is handed out but not kept. Values
-// are shared and counted; they are freed when the last holder lets go. Any thread; the
-// lock is held for the look-up alone.
+// fill whose generation was taken before a cache_drop is handed out but not kept.
+// Values are shared and counted; they are freed when the last holder lets go. Any
+// thread; the lock is held for the look-up alone.
 #pragma once
 
 #include <stddef.h>
@@ -12,8 +12,8 @@ struct cache;
 struct cache_entry;
 
 struct cache_options {
-    size_t entries;               // at most this many
-    size_t bytes;                 // and at most this many bytes, 0 = no limit
+    size_t entries; // at most this many
+    size_t bytes;   // and at most this many bytes, 0 = no limit
     void (*free_value)(void *value);
 };
 

@@ -28,8 +28,8 @@ static enum err make_table(struct db *db, struct error *e)
                      e);
 }
 
-static enum err check_row(const struct step *step, const struct db_result *rows, int row,
-                          struct error *e)
+static enum err check_row(const struct step *step, const struct db_result *rows,
+                          int row, struct error *e)
 {
     int64_t number = db_int(rows, row, 0);
     if (number != row + 1 || (size_t)number > step->count)
@@ -51,9 +51,9 @@ static enum err check_row(const struct step *step, const struct db_result *rows,
 static enum err check_applied(struct db *db, struct step *step, struct error *e)
 {
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
-    enum err err =
-        db_query(db, "SELECT number, name, sha256 FROM schema_migrations ORDER BY number",
-                 DB_NO_PARAMS, &rows, e);
+    enum err err = db_query(
+        db, "SELECT number, name, sha256 FROM schema_migrations ORDER BY number",
+        DB_NO_PARAMS, &rows, e);
     if (err != ERR_NONE)
         return err;
     for (int row = 0; row < db_rows(rows) && err == ERR_NONE; row++)

@@ -65,8 +65,8 @@ static enum err connect_new(struct db_pool *pool, struct db **out, struct error 
 {
     static const char *const keys[] = {"dbname",           "connect_timeout", "options",
                                        "application_name", "client_encoding", NULL};
-    const char *const values[] = {pool->url, CONNECT_TIMEOUT_S, SESSION_OPTIONS,
-                                  "stratad", "UTF8",            NULL};
+    const char *const values[] = {
+        pool->url, CONNECT_TIMEOUT_S, SESSION_OPTIONS, "stratad", "UTF8", NULL};
     struct db *db = alloc_zero(sizeof *db);
     db->pool = pool;
     db->connection = PQconnectdbParams(keys, values, 1);

@@ -74,15 +74,15 @@ static enum err code_of(const char *sqlstate)
         const char *prefix;
         enum err err;
     } table[] = {
-        {"23", ERR_CONFLICT},              // integrity constraint violation
-        {"08", ERR_UNAVAILABLE},           // connection exception
-        {"57P", ERR_UNAVAILABLE},          // shutdown, crash, cannot connect now
-        {"57014", ERR_UNAVAILABLE},        // cancelled: statement_timeout
-        {"55P03", ERR_UNAVAILABLE},        // lock_timeout
+        {"23", ERR_CONFLICT},       // integrity constraint violation
+        {"08", ERR_UNAVAILABLE},    // connection exception
+        {"57P", ERR_UNAVAILABLE},   // shutdown, crash, cannot connect now
+        {"57014", ERR_UNAVAILABLE}, // cancelled: statement_timeout
+        {"55P03", ERR_UNAVAILABLE}, // lock_timeout
         {"53100", ERR_INSUFFICIENT_STORAGE},
-        {"53", ERR_UNAVAILABLE},           // insufficient resources
-        {"25006", ERR_UNAVAILABLE},        // read only: a standby
-        {"40", ERR_UNAVAILABLE},           // retried often enough already
+        {"53", ERR_UNAVAILABLE},    // insufficient resources
+        {"25006", ERR_UNAVAILABLE}, // read only: a standby
+        {"40", ERR_UNAVAILABLE},    // retried often enough already
     };
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
         if (strncmp(sqlstate, table[i].prefix, strlen(table[i].prefix)) == 0)
@@ -161,7 +161,8 @@ static void encode_one(struct wire_params *wire, size_t i, const struct db_param
         wire->values[i] = p->boolean ? "true" : "false";
         break;
     case DB_TYPE_BYTES:
-        wire->values[i] = p->bytes.size > 0 || p->bytes.data == NULL ? p->bytes.data : "";
+        wire->values[i] =
+            p->bytes.size > 0 || p->bytes.data == NULL ? p->bytes.data : "";
         wire->lengths[i] = (int)p->bytes.size;
         wire->formats[i] = 1;
         break;

@@ -51,7 +51,8 @@ enum err fields_end(struct fields *f)
     const char *key;
     json_t *value;
     json_t *object = json_incref((json_t *)(uintptr_t)f->object);
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (!was_taken(f, key))
             fields_fail(f, ERR_UNKNOWN_FIELD, key, "the field is not known here");
     }
@@ -81,7 +82,8 @@ static const char *check_text(struct fields *f, const char *key, const json_t *v
     }
     const char *text = json_string_value(value);
     if (json_string_length(value) > maximum) {
-        fields_fail(f, ERR_INVALID_FIELD, key, "this is longer than %zu bytes", maximum);
+        fields_fail(f, ERR_INVALID_FIELD, key, "this is longer than %zu bytes",
+                    maximum);
         return NULL;
     }
     for (const char *c = text; *c != '\0'; c++) {

@@ -69,8 +69,8 @@ const char *request_query(const struct request *request, const char *name)
     return NULL;
 }
 
-enum err request_query_bool(const struct request *request, const char *name, bool *value,
-                            struct error *e)
+enum err request_query_bool(const struct request *request, const char *name,
+                            bool *value, struct error *e)
 {
     const char *text = request_query(request, name);
     if (text == NULL || strcmp(text, "false") == 0)
@@ -78,7 +78,8 @@ enum err request_query_bool(const struct request *request, const char *name, boo
     else if (*text == '\0' || strcmp(text, "true") == 0)
         *value = true;
     else
-        return error_set_field(e, ERR_BAD_QUERY, name, "%s must be true or false", name);
+        return error_set_field(e, ERR_BAD_QUERY, name, "%s must be true or false",
+                               name);
     return ERR_NONE;
 }
 
@@ -111,8 +112,8 @@ static char *decode_token(const char *token)
     for (size_t i = 0; i < length; i++)
         base64[i] = token[i] == '-' ? '+' : token[i] == '_' ? '/' : token[i];
     AUTO_FREE char *text = alloc_zero(padded / 4 * 3 + 1);
-    int size = EVP_DecodeBlock((unsigned char *)text, (unsigned char *)base64,
-                               (int)padded);
+    int size =
+        EVP_DecodeBlock((unsigned char *)text, (unsigned char *)base64, (int)padded);
     if (size < 0)
         return NULL;
     size -= (int)(padded - length);

@@ -35,9 +35,9 @@ struct request {
     const char *method; // "GET", also for HEAD
     struct identity who;
     const char *params[REQUEST_PARAMS_MAXIMUM]; // decoded {…} of the pattern, in order
-    const char *raw_path;   // as it came, without the query
-    json_t *body;           // JSON routes: an object; NULL where no body is expected
-    const char *body_text;  // its exact bytes, body_size long
+    const char *raw_path;                       // as it came, without the query
+    json_t *body;          // JSON routes: an object; NULL where no body is expected
+    const char *body_text; // its exact bytes, body_size long
     size_t body_size;
     int64_t content_length; // -1 when not given
     bool is_head;

@@ -302,8 +302,7 @@ static enum err parse_json(struct exchange *x, struct error *e)
 static enum err handle(struct exchange *x, struct error *e)
 {
     if (x->sink_open) {
-        enum err err =
-            x->sink.finish(x->sink.context, &x->request, &x->response, e);
+        enum err err = x->sink.finish(x->sink.context, &x->request, &x->response, e);
         if (err == ERR_NONE)
             x->sink_open = false;
         close_sink(x);
@@ -348,14 +347,16 @@ static void log_request(const struct exchange *x, int64_t duration_us)
 {
     int status = x->response.status;
     bool is_quiet = x->route != NULL && x->route->role == ROLE_NONE && status < 400;
-    enum log_level level = status >= 500  ? LOG_LEVEL_ERROR
-                           : is_quiet     ? LOG_LEVEL_DEBUG
-                                          : LOG_LEVEL_INFO;
-    log_write(level, "request", "method", x->request.is_head ? "HEAD" : x->request.method,
-              "path", x->request.raw_path != NULL ? x->request.raw_path : "-", "status",
+    enum log_level level = status >= 500 ? LOG_LEVEL_ERROR
+                           : is_quiet    ? LOG_LEVEL_DEBUG
+                                         : LOG_LEVEL_INFO;
+    log_write(level, "request", "method",
+              x->request.is_head ? "HEAD" : x->request.method, "path",
+              x->request.raw_path != NULL ? x->request.raw_path : "-", "status",
               log_number(status), "us", log_number(duration_us), "in",
               log_number((long long)x->received), "out", log_number((long long)x->sent),
-              "principal", x->request.who.principal[0] != '\0' ? x->request.who.principal : "-",
+              "principal",
+              x->request.who.principal[0] != '\0' ? x->request.who.principal : "-",
               x->error.code != ERR_NONE ? "error" : NULL, x->error.detail, NULL);
 }
 

@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -23,7 +24,8 @@ static enum err resolve(const char *address, struct addrinfo **list, struct erro
 {
     const char *colon = strrchr(address, ':');
     if (colon == NULL)
-        return error_set(e, ERR_BAD_REQUEST, "listen must be ADDR:PORT, not %s", address);
+        return error_set(e, ERR_BAD_REQUEST, "listen must be ADDR:PORT, not %s",
+                         address);
     AUTO_FREE char *host = alloc_copy_n(address, (size_t)(colon - address));
     size_t length = strlen(host);
     char *start = host;
@@ -47,8 +49,8 @@ static enum err describe(int fd, char **bound, struct error *e)
     socklen_t size = sizeof name;
     char host[NI_MAXHOST], port[NI_MAXSERV];
     if (getsockname(fd, (struct sockaddr *)&name, &size) != 0 ||
-        getnameinfo((struct sockaddr *)&name, size, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        getnameinfo((struct sockaddr *)&name, size, host, sizeof host, port,
+                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         return error_set_errno(e, errno, "the listening address cannot be read");
     bool is_v6 = name.ss_family == AF_INET6;
     *bound = alloc_printf(is_v6 ? "[%s]:%s" : "%s:%s", host, port);

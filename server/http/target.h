@@ -10,9 +10,9 @@
 
 #define TARGET_QUERY_MAXIMUM 16
 
-// Splits a request target (RFC 9112 section 3.2) in place: origin-form, or absolute-form
-// whose scheme and authority are skipped. *query is "" when there is none.
-// ERR_BAD_REQUEST for any other form.
+// Splits a request target (RFC 9112 section 3.2) in place: origin-form, or
+// absolute-form whose scheme and authority are skipped. *query is "" when there is
+// none. ERR_BAD_REQUEST for any other form.
 enum err target_split(char *target, char **path, char **query,
                       struct error *e) MUST_CHECK;
 
