@@ -3,14 +3,15 @@
 libstrata_server_la_SOURCES += \
     %D%/aliases.h \
     %D%/app.h \
+    %D%/auth.h \
     %D%/blobs.h \
     %D%/bytes.h \
     %D%/evaluations.h \
-    %D%/fields.h \
-    %D%/models.h \
-    %D%/publish.h \
     %D%/fields.c \
     %D%/fields.h \
+    %D%/health.h \
+    %D%/models.h \
+    %D%/publish.h \
     %D%/request.c \
     %D%/request.h \
     %D%/response.c \
@@ -18,6 +19,8 @@ libstrata_server_la_SOURCES += \
     %D%/role.c \
     %D%/role.h \
     %D%/route.h \
+    %D%/routes.c \
+    %D%/tokens.h \
     %D%/uploads.h \
     %D%/version_files.h \
     %D%/versions.h \
