@@ -15,9 +15,9 @@
 
 #define MIB ((size_t)1 << 20)
 #define API "/api/v1"
-#define MODEL API "/models/{ns}/{name}"
-#define VERSION MODEL "/versions/{ref}"
-#define ALIAS MODEL "/aliases/{alias}"
+#define ONE_MODEL API "/models/{ns}/{name}"
+#define ONE_VERSION ONE_MODEL "/versions/{ref}"
+#define ONE_ALIAS ONE_MODEL "/aliases/{alias}"
 #define PAGE "limit page_token"
 
 // clang-format off
@@ -52,27 +52,27 @@ const struct route routes[] = {
 
     READ(API "/models", ROLE_READER, PAGE, models_list_handler),
     JSON("POST", API "/models", ROLE_PUBLISHER, 0, model_create_handler),
-    READ(MODEL, ROLE_READER, NULL, model_get_handler),
-    JSON("PATCH", MODEL, ROLE_PUBLISHER, 0, model_patch_handler),
-    CALL("DELETE", MODEL, ROLE_MAINTAINER, model_delete_handler),
+    READ(ONE_MODEL, ROLE_READER, NULL, model_get_handler),
+    JSON("PATCH", ONE_MODEL, ROLE_PUBLISHER, 0, model_patch_handler),
+    CALL("DELETE", ONE_MODEL, ROLE_MAINTAINER, model_delete_handler),
 
-    READ(MODEL "/versions", ROLE_READER, PAGE, versions_list_handler),
-    JSON("POST", MODEL "/versions", ROLE_PUBLISHER, 32 * MIB, version_publish_handler),
-    READ(VERSION, ROLE_READER, NULL, version_get_handler),
-    JSON("PATCH", VERSION, ROLE_PUBLISHER, 4 * MIB, version_patch_handler),
-    {"DELETE", VERSION, ROLE_MAINTAINER, BODY_NONE, 0, "force",
+    READ(ONE_MODEL "/versions", ROLE_READER, PAGE, versions_list_handler),
+    JSON("POST", ONE_MODEL "/versions", ROLE_PUBLISHER, 32 * MIB, version_publish_handler),
+    READ(ONE_VERSION, ROLE_READER, NULL, version_get_handler),
+    JSON("PATCH", ONE_VERSION, ROLE_PUBLISHER, 4 * MIB, version_patch_handler),
+    {"DELETE", ONE_VERSION, ROLE_MAINTAINER, BODY_NONE, 0, "force",
      version_delete_handler, NULL},
-    READ(VERSION "/manifest", ROLE_READER, NULL, version_manifest_handler),
-    CALL("POST", VERSION "/restore", ROLE_MAINTAINER, version_restore_handler),
-    JSON("POST", VERSION "/yank", ROLE_MAINTAINER, 0, version_yank_handler),
-    JSON("POST", VERSION "/evaluations", ROLE_PUBLISHER, 0, evaluation_create_handler),
-    READ(VERSION "/files/{path+}", ROLE_READER, NULL, version_file_handler),
+    READ(ONE_VERSION "/manifest", ROLE_READER, NULL, version_manifest_handler),
+    CALL("POST", ONE_VERSION "/restore", ROLE_MAINTAINER, version_restore_handler),
+    JSON("POST", ONE_VERSION "/yank", ROLE_MAINTAINER, 0, version_yank_handler),
+    JSON("POST", ONE_VERSION "/evaluations", ROLE_PUBLISHER, 0, evaluation_create_handler),
+    READ(ONE_VERSION "/files/{path+}", ROLE_READER, NULL, version_file_handler),
 
-    READ(MODEL "/aliases", ROLE_READER, PAGE, aliases_list_handler),
-    READ(ALIAS, ROLE_READER, "at", alias_get_handler),
-    JSON("PUT", ALIAS, ROLE_MAINTAINER, 0, alias_put_handler),
-    CALL("DELETE", ALIAS, ROLE_MAINTAINER, alias_delete_handler),
-    READ(ALIAS "/history", ROLE_READER, PAGE, alias_history_handler),
+    READ(ONE_MODEL "/aliases", ROLE_READER, PAGE, aliases_list_handler),
+    READ(ONE_ALIAS, ROLE_READER, "at", alias_get_handler),
+    JSON("PUT", ONE_ALIAS, ROLE_MAINTAINER, 0, alias_put_handler),
+    CALL("DELETE", ONE_ALIAS, ROLE_MAINTAINER, alias_delete_handler),
+    READ(ONE_ALIAS "/history", ROLE_READER, PAGE, alias_history_handler),
 };
 // clang-format on
 
