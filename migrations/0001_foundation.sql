@@ -44,9 +44,10 @@ CREATE TABLE tokens (
 );
 CREATE INDEX tokens_by_principal ON tokens (principal_id, id);
 
+-- Names are ASCII and sort by their bytes.
 CREATE TABLE namespaces (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name       text NOT NULL,
+    name       text COLLATE "C" NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX namespaces_by_name ON namespaces (lower(name));
@@ -142,19 +143,23 @@ CREATE TABLE upload_parts (
 
 -- ---- registry ---------------------------------------------------------------
 
--- last_version is the highest number ever given out; numbers are never used again.
+-- full_name is `namespace/name`. last_version is the highest number ever given out;
+-- numbers are never used again. live_versions counts those that are not deleted; like
+-- last_version it changes only under the row's lock.
 CREATE TABLE models (
-    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    namespace_id bigint NOT NULL REFERENCES namespaces,
-    name         text NOT NULL,
-    description  text NOT NULL DEFAULT '',
-    last_version bigint NOT NULL DEFAULT 0,
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    created_by   bigint NOT NULL REFERENCES principals,
-    deleted_at   timestamptz
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    namespace_id  bigint NOT NULL REFERENCES namespaces,
+    full_name     text COLLATE "C" NOT NULL UNIQUE,
+    description   text NOT NULL DEFAULT '',
+    last_version  bigint NOT NULL DEFAULT 0,
+    live_versions bigint NOT NULL DEFAULT 0 CHECK (live_versions >= 0),
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    created_by    bigint NOT NULL REFERENCES principals,
+    deleted_at    timestamptz
 );
 -- A deleted model keeps its name, so that its version numbers are never used again.
-CREATE UNIQUE INDEX models_by_name ON models (namespace_id, lower(name));
+CREATE UNIQUE INDEX models_by_name ON models (lower(full_name));
+CREATE INDEX models_by_namespace ON models (namespace_id);
 
 -- Runs are named by the system they ran in and their id there.
 CREATE TABLE runs (
@@ -174,13 +179,16 @@ CREATE TABLE datasets (
 );
 
 -- `manifest` is the exact text that was hashed, served verbatim, never written again.
--- It goes when a deleted version is purged; number, digest and edges stay.
+-- It goes when a deleted version is purged; number, digest and edges stay. `origins` is
+-- the manifest's part from parents to metrics, a JSON object, so that a list need not
+-- read the files.
 CREATE TABLE versions (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     model_id        bigint NOT NULL REFERENCES models,
     number          bigint NOT NULL CHECK (number > 0),
     digest          bytea NOT NULL CHECK (octet_length(digest) = 32),
     manifest        text,
+    origins         text NOT NULL,
     size            bigint NOT NULL,
     files_count     bigint NOT NULL,
     description     text NOT NULL DEFAULT '',
@@ -204,6 +212,8 @@ CREATE TABLE versions (
 CREATE INDEX versions_by_digest ON versions (digest);
 CREATE INDEX versions_live ON versions (model_id, number DESC)
     WHERE deleted_at IS NULL AND yanked_at IS NULL;
+CREATE INDEX versions_listed ON versions (model_id, number DESC)
+    WHERE deleted_at IS NULL;
 CREATE INDEX versions_by_run ON versions (run_id) WHERE run_id IS NOT NULL;
 CREATE INDEX versions_by_code ON versions (code_repository, code_commit)
     WHERE code_commit IS NOT NULL;
@@ -213,7 +223,7 @@ CREATE INDEX versions_by_purge ON versions (purge_at)
 -- The foreign key to blobs is GC's lock (invariant 6).
 CREATE TABLE version_files (
     version_id bigint NOT NULL REFERENCES versions,
-    path       text NOT NULL,
+    path       text COLLATE "C" NOT NULL,
     sha256     bytea NOT NULL REFERENCES blobs,
     size       bigint NOT NULL,
     media_type text NOT NULL,
@@ -256,7 +266,8 @@ CREATE TABLE version_tags (
     value      text NOT NULL,
     PRIMARY KEY (version_id, key)
 );
-CREATE INDEX version_tags_by_tag ON version_tags (key, value, version_id);
+-- A whole value may be larger than an index row can be.
+CREATE INDEX version_tags_by_tag ON version_tags (key, left(value, 256), version_id);
 
 CREATE TABLE evaluations (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -281,7 +292,7 @@ CREATE TABLE evaluation_metrics (
 CREATE TABLE alias_history (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     model_id   bigint NOT NULL REFERENCES models,
-    alias      text NOT NULL,
+    alias      text COLLATE "C" NOT NULL,
     version_id bigint REFERENCES versions,
     set_at     timestamptz NOT NULL,
     set_by     bigint NOT NULL REFERENCES principals,
@@ -291,7 +302,7 @@ CREATE INDEX alias_history_by_alias ON alias_history (model_id, alias, id DESC);
 
 CREATE TABLE aliases (
     model_id   bigint NOT NULL REFERENCES models,
-    alias      text NOT NULL,
+    alias      text COLLATE "C" NOT NULL,
     version_id bigint NOT NULL REFERENCES versions,
     history_id bigint NOT NULL REFERENCES alias_history,
     PRIMARY KEY (model_id, alias)
