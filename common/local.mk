@@ -24,6 +24,8 @@ libstrata_common_la_SOURCES = \
     %D%/error.h \
     %D%/hex.c \
     %D%/hex.h \
+    %D%/json_text.c \
+    %D%/json_text.h \
     %D%/log.c \
     %D%/log.h \
     %D%/metrics.c \

@@ -7,6 +7,7 @@ unit_tests = \
     %D%/test_config \
     %D%/test_embedded \
     %D%/test_metrics \
+    %D%/test_json_text \
     %D%/test_names \
     $(NULL)
 
