@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/alloc.h"
+#include "common/json_text.h"
 
 void response_init(struct response *response)
 {
@@ -98,10 +99,10 @@ void response_static(struct response *response, int status, const char *media_ty
 static void put_json(struct response *response, int status, const char *media_type,
                      json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT);
+    size_t size = 0;
+    char *text = json_text_dump(json, &size);
     json_decref(json);
-    assert(text != NULL);
-    response_text(response, status, media_type, text, strlen(text));
+    response_text(response, status, media_type, text, size);
 }
 
 void response_json(struct response *response, int status, json_t *json)
