@@ -57,7 +57,8 @@ const struct route routes[] = {
     CALL("DELETE", ONE_MODEL, ROLE_MAINTAINER, model_delete_handler),
 
     READ(ONE_MODEL "/versions", ROLE_READER, PAGE, versions_list_handler),
-    JSON("POST", ONE_MODEL "/versions", ROLE_PUBLISHER, 32 * MIB, version_publish_handler),
+    JSON("POST", ONE_MODEL "/versions", ROLE_PUBLISHER, 32 * MIB,
+         version_publish_handler),
     READ(ONE_VERSION, ROLE_READER, NULL, version_get_handler),
     JSON("PATCH", ONE_VERSION, ROLE_PUBLISHER, 4 * MIB, version_patch_handler),
     {"DELETE", ONE_VERSION, ROLE_MAINTAINER, BODY_NONE, 0, "force",
@@ -65,7 +66,8 @@ const struct route routes[] = {
     READ(ONE_VERSION "/manifest", ROLE_READER, NULL, version_manifest_handler),
     CALL("POST", ONE_VERSION "/restore", ROLE_MAINTAINER, version_restore_handler),
     JSON("POST", ONE_VERSION "/yank", ROLE_MAINTAINER, 0, version_yank_handler),
-    JSON("POST", ONE_VERSION "/evaluations", ROLE_PUBLISHER, 0, evaluation_create_handler),
+    JSON("POST", ONE_VERSION "/evaluations", ROLE_PUBLISHER, 0,
+         evaluation_create_handler),
     READ(ONE_VERSION "/files/{path+}", ROLE_READER, NULL, version_file_handler),
 
     READ(ONE_MODEL "/aliases", ROLE_READER, PAGE, aliases_list_handler),

@@ -5,6 +5,8 @@ unit_tests = \
     %D%/test_chain \
     %D%/test_cache \
     %D%/test_config \
+    %D%/test_fields \
+    %D%/test_target \
     %D%/test_embedded \
     %D%/test_metrics \
     %D%/test_json_text \
