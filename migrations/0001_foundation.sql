@@ -126,6 +126,8 @@ CREATE TABLE uploads (
     part_size    bigint NOT NULL CHECK (part_size > 0),
     sha256       bytea CHECK (octet_length(sha256) = 32),
     chain        bytea,
+    -- false: the one body of PUT /blobs, with which nobody can go on after a crash
+    resumable    boolean NOT NULL DEFAULT true,
     state        text NOT NULL DEFAULT 'open'
                  CHECK (state IN ('open', 'completing', 'done')),
     created_at   timestamptz NOT NULL DEFAULT now(),
