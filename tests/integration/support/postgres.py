@@ -35,6 +35,7 @@ class Database:
     def __init__(self, cluster, name):
         self.cluster = cluster
         self.name = name
+        self._connection = None
 
     @property
     def url(self):
@@ -42,10 +43,17 @@ class Database:
         return f"postgresql://{SUPERUSER}@/{self.name}?host={host}"
 
     def rows(self, sql, *parameters):
-        """All rows of a statement, in a transaction of its own."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(sql, parameters or None)
-            return cursor.fetchall() if cursor.description else []
+        """All rows of a statement, in a transaction of its own. One thread at a time."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(self.url, autocommit=True)
+        cursor = self._connection.execute(sql, parameters or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def disconnect(self):
+        """Closes the test's own connection; the next statement opens another."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def value(self, sql, *parameters):
         """The single value of a statement's single row."""
@@ -65,6 +73,7 @@ class Database:
 
     def allow_connections(self, allow):
         """`False` cuts every client off and refuses new ones: PostgreSQL is away."""
+        self.disconnect()
         self.cluster.admin(
             f'ALTER DATABASE "{self.name}" WITH ALLOW_CONNECTIONS {str(allow).lower()}'
         )
@@ -74,6 +83,7 @@ class Database:
                 " WHERE datname = %s", self.name)
 
     def drop(self):
+        self.disconnect()
         self.cluster.admin(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
 
 
@@ -125,6 +135,8 @@ class Cluster:
 
     def create(self, template=None):
         name = f"strata_{next(self.numbers)}"
+        if template:
+            template.disconnect()  # a database that is copied must have no clients
         copy = f' TEMPLATE "{template.name}"' if template else ""
         self.admin(f'CREATE DATABASE "{name}"{copy}')
         return Database(self, name)
