@@ -43,6 +43,8 @@ CREATE TABLE tokens (
     revoked_at    timestamptz
 );
 CREATE INDEX tokens_by_principal ON tokens (principal_id, id);
+CREATE INDEX tokens_by_revocation ON tokens (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX tokens_bootstrap ON tokens (id) WHERE bootstrap;
 
 -- Names are ASCII and sort by their bytes.
 CREATE TABLE namespaces (

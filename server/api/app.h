@@ -7,6 +7,7 @@
 #include "common/metrics.h"
 
 struct auth;
+struct health;
 struct registry;
 struct storage;
 
@@ -17,4 +18,5 @@ struct app {
     struct registry *registry;
     struct auth *auth;
     struct metrics *metrics;
+    struct health *health;
 };

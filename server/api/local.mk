@@ -3,12 +3,14 @@
 libstrata_server_la_SOURCES += \
     %D%/aliases.h \
     %D%/app.h \
+    %D%/auth.c \
     %D%/auth.h \
     %D%/blobs.h \
     %D%/bytes.h \
     %D%/evaluations.h \
     %D%/fields.c \
     %D%/fields.h \
+    %D%/health.c \
     %D%/health.h \
     %D%/models.h \
     %D%/publish.h \
@@ -20,6 +22,9 @@ libstrata_server_la_SOURCES += \
     %D%/role.h \
     %D%/route.h \
     %D%/routes.c \
+    %D%/token_text.c \
+    %D%/token_text.h \
+    %D%/tokens.c \
     %D%/tokens.h \
     %D%/uploads.h \
     %D%/version_files.h \

@@ -11,6 +11,7 @@ unit_tests = \
     %D%/test_metrics \
     %D%/test_json_text \
     %D%/test_names \
+    %D%/test_token_text \
     $(NULL)
 
 if HAVE_CMOCKA
