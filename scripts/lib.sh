@@ -18,7 +18,11 @@ configure_build() {
     options=$(printf '%q ' "$@")
     if [[ ! -x configure ]]; then
         say "preparing the build system (autoreconf)"
-        autoreconf -i >/dev/null
+        autoreconf -i >.autoreconf.log 2>&1 || {
+            cat .autoreconf.log >&2
+            die "autoreconf failed"
+        }
+        rm -f .autoreconf.log
     fi
     if [[ ! -f $dir/Makefile || $(cat "$dir/.options" 2>/dev/null) != "$options" ]]; then
         say "configuring $dir ($*)"
