@@ -176,7 +176,7 @@ def test_blob_over_the_limit_is_refused_before_the_body(make_server):
 # ---- early answers -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [100_000, 8 << 20, 64 << 20])
+@pytest.mark.parametrize("size", [100_000, 8 << 20, 128 << 20])
 def test_early_answer_arrives_whole(server, size):
     """The server says no after the headers while the client is still sending: the answer
     must not be lost to a reset."""
