@@ -176,21 +176,18 @@ def test_blob_over_the_limit_is_refused_before_the_body(make_server):
 # ---- early answers -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [100_000, 8 << 20, 128 << 20])
+@pytest.mark.parametrize("size", [100_000, 8 << 20, 64 << 20, 512 << 20])
 def test_early_answer_arrives_whole(server, size):
-    """The server says no after the headers while the client is still sending: the answer
-    must not be lost to a reset."""
+    """The server says no after the headers while the client is still sending: its answer
+    can be read, whether or not the client may send all of its body."""
     for _ in range(5):
         with Connection(server.address) as raw:
             raw.request("PUT", BLOB, [f"Content-Length: {size}"])
-            sent = 0
             try:
-                while sent < size:
-                    piece = min(1 << 20, size - sent)
-                    raw.send(bytes(piece))
-                    sent += piece
+                for start in range(0, size, 1 << 20):
+                    raw.send(bytes(min(1 << 20, size - start)))
             except (BrokenPipeError, ConnectionResetError):
-                pytest.fail(f"reset after {sent} bytes, before the answer was read")
+                assert size > 64 << 20, "a body of this size is read to its end"
             answer = raw.answer()
             assert answer.status == 401 and answer.slug() == "unauthenticated"
 
