@@ -92,7 +92,8 @@ static enum err page_limit(const struct request *request, int64_t *limit,
         return ERR_NONE;
     char *end = NULL;
     *limit = strtoll(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != '\0')
+    const char *digits = text + (*text == '-');
+    if (*digits < '0' || *digits > '9' || *end != '\0')
         return error_set_field(e, ERR_BAD_QUERY, "limit", "limit must be a number");
     if (*limit < 1 || *limit > PAGE_LIMIT_MAXIMUM)
         return error_set_field(e, ERR_INVALID_FIELD, "limit",

@@ -172,13 +172,15 @@ static size_t json_limit(const struct route *route)
     return route->body_limit > 0 ? route->body_limit : JSON_BODY_DEFAULT;
 }
 
-// `application/json`, `application/merge-patch+json`, with or without parameters.
-static bool is_json_type(const char *type)
+// `application/json`, for PATCH also `application/merge-patch+json`, with or without
+// parameters.
+static bool is_json_type(const char *type, const char *method)
 {
     static const char *const allowed[] = {"application/json",
                                           "application/merge-patch+json"};
     size_t length = type != NULL ? strcspn(type, "; \t") : 0;
-    for (size_t i = 0; i < ARRAY_SIZE(allowed); i++) {
+    size_t count = strcmp(method, "PATCH") == 0 ? ARRAY_SIZE(allowed) : 1;
+    for (size_t i = 0; i < count; i++) {
         if (strlen(allowed[i]) == length && strncasecmp(type, allowed[i], length) == 0)
             return true;
     }
@@ -197,7 +199,8 @@ static enum err check_body(struct exchange *x, struct error *e)
     if (x->request.content_length > (int64_t)json_limit(route))
         return error_set(e, ERR_BODY_TOO_LARGE, "at most %zu bytes are taken here",
                          json_limit(route));
-    if (has_body(x) && !is_json_type(request_header(&x->request, "Content-Type")))
+    const char *type = request_header(&x->request, "Content-Type");
+    if (has_body(x) && !is_json_type(type, route->method))
         return error_set(e, ERR_UNSUPPORTED_MEDIA_TYPE,
                          "the Content-Type must be application/json");
     buf_init(&x->body, json_limit(route));
