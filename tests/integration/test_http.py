@@ -83,18 +83,21 @@ def test_no_such_route(api, problem, method, path):
     problem(api.request(method, path), 404, "not-found")
 
 
-@pytest.mark.parametrize("pattern", load_contract().document["paths"])
-@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "PATCH", "DELETE"])
-def test_method_that_a_path_has_not(server, api, problem, pattern, method):
+METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
+WRONG_METHODS = [
+    (method, pattern) for pattern, item in load_contract().document["paths"].items()
+    for method in METHODS if method.lower() not in item
+]
+
+
+@pytest.mark.parametrize("method, pattern", WRONG_METHODS)
+def test_method_that_a_path_has_not(api, problem, method, pattern):
     item = load_contract().document["paths"][pattern]
-    if method.lower() in item:
-        pytest.skip("it has")
     path = pattern.removeprefix("/api/v1") if pattern.startswith("/api") else "/" + pattern
     response = api.request(method, path.replace("{", "").replace("}", ""))
     problem(response, 405, "method-not-allowed")
     allowed = {name.strip() for name in response.headers["Allow"].split(",")}
-    expected = {name.upper() for name in item if name in
-                ("get", "put", "post", "patch", "delete")}
+    expected = {name.upper() for name in item} & set(METHODS)
     assert allowed - {"OPTIONS"} == expected | ({"HEAD"} if "GET" in expected else set())
 
 
@@ -315,7 +318,7 @@ def test_request_id_of_the_client_is_taken(server, api):
 
 
 @pytest.mark.parametrize("value", [
-    "", " ", "x" * 5000, "a b", "a\tb", 'a"b', "\xe9", "<script>", "a=b", "a\\nb",
+    "", "x" * 5000, "a b", "a\tb", 'a"b', "\xe9", "<script>", "a=b", "a\\nb",
 ])
 def test_request_id_that_is_not_fit_for_a_log(server, api, value):
     """Such an id is replaced: it ends up in log lines and headers."""
