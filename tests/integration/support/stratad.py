@@ -49,6 +49,7 @@ class Stratad:
         self.data = self.folder / "data"
         self.database = database
         self.options = options
+        self.listen = "127.0.0.1:0"
         self.log_file = self.folder / "stratad.log"
         self.process = None
         self.port = None
@@ -57,7 +58,7 @@ class Stratad:
     # ---- life ---------------------------------------------------------------
 
     def command(self):
-        command = [str(STRATAD), "--data", str(self.data), "--listen", "127.0.0.1:0",
+        command = [str(STRATAD), "--data", str(self.data), "--listen", self.listen,
                    "--port-file", str(self.folder / "port")]
         if self.database is not None:
             command += ["--database-url", self.database.url]
@@ -121,6 +122,10 @@ class Stratad:
         self.stop()
         return self.start()
 
+    def keep_port(self):
+        """The next start listens where this one does: for clients that wait for it."""
+        self.listen = f"127.0.0.1:{self.port}"
+
     def close(self):
         """End of a test: stops what runs and fails on what a sanitizer has found."""
         try:
@@ -161,9 +166,7 @@ class Stratad:
         return Api(self.base)
 
     def rss_anon(self):
-        """Bytes of anonymous memory that are resident now."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]) << 10
+        return rss_anon(self.process.pid)
 
     def tier_files(self):
         """{path: size} of all files of the tiers, except who they belong to."""
@@ -178,23 +181,37 @@ class Stratad:
         """All that a refused request must leave as it was."""
         return {"rows": self.database.counts(), "files": self.tier_files()}
 
-    @contextlib.contextmanager
     def watch_memory(self):
-        """Samples RssAnon meanwhile; gives a list of bytes that grows."""
-        samples = [self.rss_anon()]
-        done = threading.Event()
+        return watch_memory(self.process.pid)
 
-        def sample():
-            while not done.wait(0.02):
-                samples.append(self.rss_anon())
 
-        thread = threading.Thread(target=sample, daemon=True)
-        thread.start()
-        try:
-            yield samples
-        finally:
-            done.set()
-            thread.join()
+def rss_anon(pid):
+    """Bytes of anonymous memory of a process that are resident now; 0 when it is gone."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)
+    return int(found[1]) << 10 if found else 0
+
+
+@contextlib.contextmanager
+def watch_memory(pid):
+    """Samples RssAnon of a process meanwhile; gives a list of bytes that grows."""
+    samples = [rss_anon(pid)]
+    done = threading.Event()
+
+    def sample():
+        while not done.wait(0.02):
+            samples.append(rss_anon(pid))
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        thread.join()
 
 
 def copy_data(source, target):
