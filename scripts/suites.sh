@@ -5,6 +5,11 @@ passed=0
 failed=0
 skipped=0
 
+# What ends the run early, as a build that fails, still leaves its last line.
+summed=no
+trap '[[ $summed == yes ]] ||
+    echo "$passed passed, $((failed + 1)) failed, $skipped skipped"' EXIT
+
 # count_tap DIR: adds what automake's driver wrote for each test case.
 count_tap() {
     local result number
@@ -84,6 +89,7 @@ run_suites() {
 
 # The last line of the output, and the exit status.
 sum_up() {
+    summed=yes
     echo "$passed passed, $failed failed, $skipped skipped"
     ((failed == 0 && passed > 0))
 }
