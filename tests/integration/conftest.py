@@ -11,7 +11,8 @@ whose tests do not get into each other's way shares one server between them by
 
 `make_server(**options)` gives further servers, with other options, or with `fresh=True`
 on an empty database and no data folder at all (the very first start). Every server is
-stopped, and its log looked through, when the test ends; logs of failed tests are shown.
+stopped when the test ends, its log looked through and its tables held against its files
+(support/consistency.py); logs of failed tests are shown.
 """
 import itertools
 import os
@@ -26,6 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from support import api as api_module  # noqa: E402
 from support import stratad as stratad_module  # noqa: E402
+from support.consistency import problems  # noqa: E402
 from support.contract import contract as load_contract  # noqa: E402
 from support.postgres import Cluster  # noqa: E402
 from support.stratad import Stratad, copy_data  # noqa: E402
@@ -89,11 +91,19 @@ class Servers:
         self.made.append(server)
         return server.start() if start else server
 
+    def check(self, server):
+        """The invariants between tables and files, once the server is at rest."""
+        if server.is_damaged or not server.database.counts().get("blobs"):
+            return
+        found = problems(server)
+        assert not found, "\n".join(found)
+
     def close(self):
         errors = []
         for server in self.made:
             try:
                 server.close()
+                self.check(server)
             except Exception as error:  # every server is ended, then the first is raised
                 errors.append(error)
             server.database.drop()

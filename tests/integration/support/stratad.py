@@ -53,6 +53,7 @@ class Stratad:
         self.log_file = self.folder / "stratad.log"
         self.process = None
         self.port = None
+        self.is_damaged = False  # a test has broken data on purpose
         self._apis = {}
 
     # ---- life ---------------------------------------------------------------
