@@ -7,6 +7,8 @@ import openapi_spec_validator
 import pytest
 
 from support.chain import CHUNK, chain_of, chain_root, make_bytes, sha256
+from support.consistency import problems
+from support.stratad import ROOT, Stratad
 
 BLOB = {"sha256": "0" * 64, "size": 4}
 
@@ -95,3 +97,82 @@ def test_database_is_of_its_own(postgres):
     assert one.counts() == {"probe": 2} and two.counts() == {"probe": 0}
     for database in (one, two):
         database.drop()
+
+
+class Rest:
+    """As much of a server at rest as the consistency check looks at."""
+
+    def __init__(self, database, data):
+        self.database = database
+        self.data = data
+
+    tier_files = Stratad.tier_files
+
+
+@pytest.fixture
+def rest(postgres, tmp_path):
+    database = postgres.create()
+    for file in sorted((ROOT / "migrations").glob("*.sql")):
+        database.rows(file.read_text())
+    data = make_bytes(100, "rest")
+    folder = tmp_path / "hot" / "sha256" / sha256(data)[:2]
+    folder.mkdir(parents=True)
+    (folder / f"{sha256(data)}.1").write_bytes(data)
+    (folder / f"{sha256(data)}.1").chmod(0o440)
+    states = bytes.fromhex(sha256(data))
+    database.rows("INSERT INTO blobs (sha256, size, chain_root) VALUES (%s, 100, %s)",
+                  states, bytes.fromhex(sha256(states)))
+    database.rows("INSERT INTO chains VALUES (%s, %s)", states, states)
+    database.rows("INSERT INTO placements (id, sha256, tier, node_id, state, stored_size)"
+                  " VALUES (1, %s, 'hot', 1, 'ready', 100)", states)
+    yield Rest(database, tmp_path)
+    database.drop()
+
+
+def blob_file(rest):
+    return next(path for path in (rest.data / "hot").rglob("*") if path.is_file())
+
+
+def test_consistent_state_has_no_problems(rest):
+    assert problems(rest) == []
+
+
+def replace_bytes(rest):
+    path = blob_file(rest)
+    path.chmod(0o600)
+    path.write_bytes(make_bytes(100, "other"))
+    path.chmod(0o440)
+
+
+@pytest.mark.parametrize("damage, said", [
+    (lambda rest: blob_file(rest).unlink(), "not there"),
+    (lambda rest: blob_file(rest).chmod(0o640), "mode 640"),
+    (replace_bytes, "other bytes"),
+    (lambda rest: (rest.data / "hot" / "left-over").touch(), "no row names hot/left-over"),
+    (lambda rest: rest.database.rows("UPDATE placements SET state = 'dropping'"),
+     "no ready placement"),
+    (lambda rest: rest.database.rows("DELETE FROM chains"), "no chain"),
+    (lambda rest: rest.database.rows(r"UPDATE blobs SET chain_root = sha256('\x00')"),
+     "does not fit its root"),
+    (lambda rest: rest.database.rows("UPDATE placements SET stored_size = 99"),
+     "100 bytes instead of 99"),
+])
+def test_damage_is_seen(rest, damage, said):
+    damage(rest)
+    assert any(said in line for line in problems(rest)), problems(rest)
+
+
+def test_gaps_and_manifests_are_seen(rest):
+    database = rest.database
+    database.rows("INSERT INTO namespaces (name) VALUES ('a')")
+    database.rows("INSERT INTO principals (name, kind) VALUES ('p', 'person')")
+    database.rows("INSERT INTO models (namespace_id, full_name, created_by,"
+                  " last_version) VALUES (1, 'a/b', 1, 2)")
+    database.rows(
+        "INSERT INTO versions (model_id, number, digest, manifest, origins, size,"
+        " files_count, created_at, created_by, token_id)"
+        " VALUES (1, 2, sha256('{}'), '{ }', '{}', 7, 0, now(), 1, 't')")
+    found = "\n".join(problems(rest))
+    for said in ("have gaps: [2]", "does not hash to", "says 7 bytes, its files are 0",
+                 "counts 0 live versions, there are 1"):
+        assert said in found

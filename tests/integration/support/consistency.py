@@ -22,16 +22,23 @@ CHAINS = """
     SELECT encode(b.sha256, 'hex'), b.size, encode(b.chain_root, 'hex'), c.states
     FROM blobs b LEFT JOIN chains c USING (sha256)"""
 NUMBERS = """
-    SELECT m.name, m.last_version, coalesce(array_agg(v.number ORDER BY v.number)
-                                            FILTER (WHERE v.id IS NOT NULL), '{}')
+    SELECT m.full_name, m.last_version, m.live_versions,
+           coalesce(array_agg(v.number ORDER BY v.number)
+                    FILTER (WHERE v.id IS NOT NULL), '{}'),
+           count(*) FILTER (WHERE v.id IS NOT NULL AND v.deleted_at IS NULL)
     FROM models m LEFT JOIN versions v ON v.model_id = m.id GROUP BY m.id"""
 MANIFESTS = """
     SELECT v.id, encode(v.digest, 'hex'), v.manifest, v.size,
            coalesce((SELECT sum(f.size) FROM version_files f WHERE f.version_id = v.id), 0)
     FROM versions v WHERE v.manifest IS NOT NULL"""
-HEADLESS_ALIASES = """
+BAD_ALIASES = """
     SELECT a.alias FROM aliases a JOIN alias_history h ON h.id = a.history_id
-    WHERE h.version_id IS DISTINCT FROM a.version_id OR h.alias <> a.alias"""
+    JOIN versions v ON v.id = a.version_id
+    WHERE h.version_id IS DISTINCT FROM a.version_id OR h.alias <> a.alias
+       OR h.model_id <> a.model_id OR v.model_id <> a.model_id
+       OR v.deleted_at IS NOT NULL
+       OR h.id < (SELECT max(n.id) FROM alias_history n
+                  WHERE n.model_id = a.model_id AND n.alias = a.alias)"""
 
 
 def problems(server):
@@ -47,16 +54,18 @@ def problems(server):
             found.append(f"blob {digest} has no chain of {count} values")
         elif states[-32:].hex() != digest or sha256(states) != root:
             found.append(f"the chain of blob {digest} does not fit its root")
-    for name, last, numbers in database.rows(NUMBERS):
+    for name, last, counted, numbers, live in database.rows(NUMBERS):
         if list(numbers) != list(range(1, last + 1)):
             found.append(f"versions of {name} up to {last} have gaps: {numbers}")
+        if counted != live:
+            found.append(f"{name} counts {counted} live versions, there are {live}")
     for version, digest, manifest, size, files in database.rows(MANIFESTS):
         if sha256(manifest.encode()) != digest:
             found.append(f"the manifest of version {version} does not hash to {digest}")
         if size != files:
             found.append(f"version {version} says {size} bytes, its files are {files}")
-    found += [f"alias {alias} differs from its history"
-              for (alias,) in database.rows(HEADLESS_ALIASES)]
+    found += [f"alias {alias} differs from its history or names a deleted version"
+              for (alias,) in database.rows(BAD_ALIASES)]
     return found
 
 
