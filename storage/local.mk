@@ -3,7 +3,34 @@
 noinst_LTLIBRARIES += libstrata_storage.la
 
 libstrata_storage_la_SOURCES = \
+    %D%/blob.c \
     %D%/blob.h \
+    %D%/blob_writer.c \
+    %D%/flush.c \
+    %D%/flush.h \
+    %D%/follower.c \
+    %D%/follower.h \
+    %D%/placement.c \
+    %D%/placement.h \
+    %D%/repair.c \
+    %D%/state.h \
+    %D%/storage.c \
     %D%/storage.h \
+    %D%/sweep.c \
+    %D%/tier.c \
     %D%/tier.h \
+    %D%/tier_claim.c \
+    %D%/tier_file.c \
+    %D%/tier_file.h \
+    %D%/tier_identity.c \
+    %D%/tier_identity.h \
+    %D%/upload.c \
+    %D%/upload.h \
+    %D%/upload_complete.c \
+    %D%/upload_part.c \
+    %D%/upload_row.c \
+    %D%/upload_row.h \
+    %D%/upload_steps.h \
+    %D%/upload_table.c \
+    %D%/upload_table.h \
     $(NULL)

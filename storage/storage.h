@@ -32,3 +32,8 @@ enum err storage_repair(struct storage *storage, struct error *e) MUST_CHECK;
 
 // Removes uploads past their expiry and their files; called now and then.
 enum err storage_sweep(struct storage *storage, struct error *e) MUST_CHECK;
+
+// For /metrics: uploads that are not completed, and reads or repairs that met a ready
+// placement without its file.
+int64_t storage_uploads_open(struct storage *storage);
+int64_t storage_files_missing(struct storage *storage);

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/placement.h"
+
+#include <string.h>
+
+#include "common/db/tx.h"
+#include "common/log.h"
+
+enum err placement_get(struct storage *storage, const struct digest *digest,
+                       struct placement *placement, struct error *e)
+{
+    static const char sql[] =
+        "SELECT b.size, p.id FROM blobs b LEFT JOIN placements p"
+        " ON p.sha256 = b.sha256 AND p.tier = 'hot' AND p.node_id = $2"
+        " AND p.state = 'ready' AND p.encoding = 'raw' WHERE b.sha256 = $1";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_acquire(storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err = db_query(db, sql,
+                       DB_PARAMS(DB_DIGEST(digest), DB_INT(storage->options.node)),
+                       &rows, e);
+    if (err != ERR_NONE)
+        return err;
+    if (db_rows(rows) == 0)
+        return error_set(e, ERR_BLOB_NOT_FOUND, "no such blob");
+    if (db_is_null(rows, 0, 1))
+        return error_set(e, ERR_UNAVAILABLE, "no copy of the blob can be read here");
+    placement->size = (uint64_t)db_int(rows, 0, 0);
+    placement->id = db_int(rows, 0, 1);
+    return ERR_NONE;
+}
+
+// ---- the last transaction of an upload ---------------------------------------
+
+enum upload_row_state { ROW_WAITS, ROW_DONE };
+
+// The row's lock also waits for an earlier run whose answer was lost.
+static enum err lock_upload(struct db *db, struct placement_birth *b,
+                            enum upload_row_state *state, struct error *e)
+{
+    static const char sql[] = "SELECT state FROM uploads WHERE id = $1 FOR UPDATE";
+    static const char placed[] = "SELECT 1 FROM placements WHERE id = $1";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(db, sql, DB_PARAMS(DB_TEXT(b->upload_id)), &rows, e);
+    if (err != ERR_NONE)
+        return err;
+    if (db_rows(rows) == 0)
+        return error_set(e, ERR_UPLOAD_NOT_FOUND, "the upload is gone");
+    *state = strcmp(db_text(rows, 0, 0), "done") == 0 ? ROW_DONE : ROW_WAITS;
+    if (*state == ROW_WAITS)
+        return ERR_NONE;
+    // Asked after the lock was had: what the earlier run wrote is seen.
+    err = db_query(db, placed, DB_PARAMS(DB_INT(b->placement_id)), &rows, e);
+    b->own = err == ERR_NONE && db_rows(rows) == 1;
+    return err;
+}
+
+// Inserts the blob's row or locks the one that is there, so that it stays.
+static enum err take_blob(struct db *db, struct placement_birth *b, struct error *e)
+{
+    static const char insert[] =
+        "INSERT INTO blobs (sha256, size, chain_root) VALUES ($1, $2, $3)"
+        " ON CONFLICT DO NOTHING";
+    static const char insert_chain[] =
+        "INSERT INTO chains (sha256, states) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    static const char lock[] = "SELECT 1 FROM blobs WHERE sha256 = $1 FOR KEY SHARE";
+    struct digest root;
+    chain_root(b->chain, &root);
+    for (int attempt = 0; attempt < 3; attempt++) {
+        int64_t inserted = 0;
+        enum err err =
+            db_exec(db, insert,
+                    DB_PARAMS(DB_DIGEST(b->digest), DB_INT((int64_t)b->chain->size),
+                              DB_DIGEST(&root)),
+                    &inserted, e);
+        if (err == ERR_NONE && inserted == 1)
+            return db_exec(db, insert_chain,
+                           DB_PARAMS(DB_DIGEST(b->digest),
+                                     DB_BYTES(b->chain->states,
+                                              b->chain->count * CHAIN_STATE_SIZE)),
+                           NULL, e);
+        CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+        if (err == ERR_NONE)
+            err = db_query(db, lock, DB_PARAMS(DB_DIGEST(b->digest)), &rows, e);
+        if (err != ERR_NONE || db_rows(rows) == 1)
+            return err;
+        // Collected between the two statements: once more.
+    }
+    return error_set(e, ERR_UNAVAILABLE, "the blob comes and goes; try again");
+}
+
+static enum err insert_placement(struct db *db, struct placement_birth *b,
+                                 struct error *e)
+{
+    static const char sql[] =
+        "INSERT INTO placements (id, sha256, tier, node_id, state, stored_size)"
+        " VALUES ($1, $2, 'hot', $3, 'ready', $4)"
+        " ON CONFLICT (sha256, tier, node_id) WHERE state <> 'dropping' DO NOTHING";
+    int64_t inserted = 0;
+    enum err err = db_exec(db, sql,
+                           DB_PARAMS(DB_INT(b->placement_id), DB_DIGEST(b->digest),
+                                     DB_INT(b->storage->options.node),
+                                     DB_INT((int64_t)b->chain->size)),
+                           &inserted, e);
+    b->own = err == ERR_NONE && inserted == 1;
+    return err;
+}
+
+// A ready placement whose file has been lost gives way to the upload's.
+static enum err drop_lost(struct db *db, struct placement_birth *b, struct error *e)
+{
+    static const char find[] =
+        "SELECT id FROM placements WHERE sha256 = $1 AND tier = 'hot' AND node_id = $2"
+        " AND state = 'ready' FOR UPDATE";
+    static const char drop[] = "DELETE FROM placements WHERE id = $1";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(
+        db, find, DB_PARAMS(DB_DIGEST(b->digest), DB_INT(b->storage->options.node)),
+        &rows, e);
+    if (err != ERR_NONE || db_rows(rows) == 0)
+        return err;
+    int64_t id = db_int(rows, 0, 0);
+    if (tier_file_has_final(b->storage->hot, b->digest, id))
+        return ERR_NONE;
+    log_warn("a lost file is replaced by an upload", "placement", log_number(id), NULL);
+    b->replaced = true;
+    err = db_exec(db, drop, DB_PARAMS(DB_INT(id)), NULL, e);
+    return err != ERR_NONE ? err : insert_placement(db, b, e);
+}
+
+static enum err finish_upload(struct db *db, struct placement_birth *b, struct error *e)
+{
+    static const char done[] = "UPDATE uploads SET state = 'done', chain = NULL"
+                               " WHERE id = $1";
+    static const char parts[] = "DELETE FROM upload_parts WHERE upload_id = $1";
+    enum err err = db_exec(db, done, DB_PARAMS(DB_TEXT(b->upload_id)), NULL, e);
+    if (err == ERR_NONE)
+        err = db_exec(db, parts, DB_PARAMS(DB_TEXT(b->upload_id)), NULL, e);
+    return err;
+}
+
+static enum err birth(struct db *db, void *context, struct error *e)
+{
+    struct placement_birth *b = context;
+    b->own = b->replaced = false;
+    enum upload_row_state state = ROW_WAITS;
+    enum err err = lock_upload(db, b, &state, e);
+    if (err != ERR_NONE || state == ROW_DONE)
+        return err;
+    err = take_blob(db, b, e);
+    if (err == ERR_NONE)
+        err = insert_placement(db, b, e);
+    if (err == ERR_NONE && !b->own)
+        err = drop_lost(db, b, e);
+    if (err == ERR_NONE)
+        err = lease_put(db, b->digest, b->principal_id, b->lease_until_us, e);
+    return err != ERR_NONE ? err : finish_upload(db, b, e);
+}
+
+enum err placement_birth_run(struct placement_birth *b, struct error *e)
+{
+    return db_tx_run(b->storage->pool, birth, b, e);
+}

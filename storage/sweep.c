@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// What time undoes: expired uploads, old leases.
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "storage/upload_steps.h"
+
+#define IDLE_MS (10 * 60 * 1000)
+#define EPOCH_MS (60 * 60 * 1000)
+
+struct expired {
+    char (*ids)[UPLOAD_ID_SIZE];
+    int count;
+};
+
+static enum err list_expired(struct storage *storage, struct expired *list,
+                             struct error *e)
+{
+    static const char sql[] =
+        "SELECT id FROM uploads WHERE expires_at < now() AND node_id = $1"
+        " ORDER BY expires_at LIMIT 1000";
+    static const char open[] = "SELECT count(*) FROM uploads WHERE node_id = $1"
+                               " AND state <> 'done'";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    CLEANUP(db_result_free_at) struct db_result *counted = NULL;
+    enum err err = db_acquire(storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err = db_query(db, sql, DB_PARAMS(DB_INT(storage->options.node)), &rows, e);
+    if (err == ERR_NONE)
+        err = db_query(db, open, DB_PARAMS(DB_INT(storage->options.node)), &counted, e);
+    if (err != ERR_NONE)
+        return err;
+    atomic_store(&storage->uploads_open, db_int(counted, 0, 0));
+    list->count = db_rows(rows);
+    list->ids = alloc_array((size_t)list->count + 1, sizeof *list->ids);
+    for (int i = 0; i < list->count; i++)
+        memcpy(list->ids[i], db_text(rows, i, 0), UPLOAD_ID_SIZE);
+    return ERR_NONE;
+}
+
+// True when somebody works on it at this moment: it stays.
+static bool is_busy(struct upload *u)
+{
+    LOCK_SCOPE(&u->lock);
+    return u->busy > 0 || u->hashing || u->state == UPLOAD_COMPLETING;
+}
+
+static enum err sweep_one(struct storage *storage, const char *id, struct error *e)
+{
+    struct upload *u = NULL;
+    enum err err = upload_find(storage, id, UPLOAD_ANY_PRINCIPAL, &u, e);
+    if (err == ERR_UPLOAD_NOT_FOUND) // its file is gone: there is nothing but the row
+        return upload_row_delete(storage, id, e);
+    if (err != ERR_NONE)
+        return err;
+    if (!is_busy(u)) {
+        err = upload_remove_held(storage, u, e);
+        if (err == ERR_UPLOAD_NOT_OPEN) {
+            // The row was left at `completing`: it is finished, and removed next time.
+            struct blob blob;
+            bool created;
+            err = upload_complete_held(storage, u, &blob, &created, e);
+        }
+    }
+    upload_release(storage->uploads, u);
+    return err;
+}
+
+static enum err drop_leases(struct storage *storage, struct error *e)
+{
+    static const char sql[] =
+        "DELETE FROM leases WHERE until < now() - interval '1 day'";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    enum err err = db_acquire(storage->pool, &db, e);
+    return err != ERR_NONE ? err : db_exec(db, sql, DB_NO_PARAMS, NULL, e);
+}
+
+static enum err sweep_uploads(struct storage *storage, struct error *e)
+{
+    struct expired list = {0};
+    enum err err = list_expired(storage, &list, e);
+    int removed = 0;
+    for (int i = 0; i < list.count && err != ERR_UNAVAILABLE; i++) {
+        err = sweep_one(storage, list.ids[i], e);
+        if (err == ERR_NONE)
+            removed++;
+        else
+            log_warn("an expired upload stays", "upload", list.ids[i], "error",
+                     e != NULL ? e->detail : "", NULL);
+    }
+    if (removed > 0)
+        log_info("expired uploads removed", "count", log_number(removed), NULL);
+    free(list.ids);
+    return err;
+}
+
+enum err storage_sweep(struct storage *storage, struct error *e)
+{
+    upload_table_trim(storage->uploads, IDLE_MS);
+    enum err err = drop_leases(storage, e);
+    // Where the database is behind the tier, nothing is removed.
+    if (err != ERR_NONE || atomic_load(&storage->keep_unknown) ||
+        atomic_load(&storage->hot_state) != TIER_ONLINE)
+        return err;
+    err = sweep_uploads(storage, e);
+    if (err == ERR_NONE &&
+        clock_monotonic_ms() - atomic_load(&storage->epoch_at_ms) > EPOCH_MS)
+        err = tier_epoch_advance(storage, e);
+    return err;
+}
