@@ -32,8 +32,8 @@ struct auth *auth_new(struct db_pool *pool, struct metrics *metrics)
     struct auth *auth = alloc_zero(sizeof *auth);
     auth->pool = pool;
     auth->metrics = metrics;
-    auth->cache =
-        cache_new(&(struct cache_options){.entries = CACHED_TOKENS, .free_value = free});
+    struct cache_options options = {.entries = CACHED_TOKENS, .free_value = free};
+    auth->cache = cache_new(&options);
     auth->contact_ms = clock_monotonic_ms();
     return auth;
 }
@@ -70,8 +70,8 @@ static bool cache_holds(const struct auth *auth)
 }
 
 // *entry stays NULL when there is no such token.
-static enum err find_token(struct auth *auth, const char *id, struct cache_entry **entry,
-                           struct error *e)
+static enum err find_token(struct auth *auth, const char *id,
+                           struct cache_entry **entry, struct error *e)
 {
     if (cache_holds(auth))
         *entry = cache_get(auth->cache, id, TOKEN_ID_LENGTH);
