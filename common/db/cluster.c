@@ -27,7 +27,7 @@
 #define STOP_FAST_MS 60000
 #define STOP_HARD_MS 10000
 #define ORPHANS_MS 30000 // how long sessions of a killed server may linger
-#define PAUSE_MS 20
+#define PAUSE_MS 30
 
 struct cluster {
     struct cluster_options options;
@@ -172,8 +172,12 @@ static enum err open_start_log(const struct cluster *cluster, int *fd, struct er
     return ERR_NONE;
 }
 
+// The socket's lock file names a process that is dead, or has nothing to do with it.
 static enum err spawn_server(struct cluster *cluster, int log_fd, struct error *e)
 {
+    AUTO_FREE char *lock = alloc_printf("%s" SOCKET_NAME ".lock", cluster->socket_dir);
+    if (unlink(lock) != 0 && errno != ENOENT)
+        return error_set_errno(e, errno, "remove %s", lock);
     AUTO_FREE char *program = alloc_printf("%s/postgres", cluster->installation.bin);
     AUTO_FREE char *socket =
         alloc_printf("unix_socket_directories=\"%s\"", cluster->socket_dir);
@@ -191,17 +195,40 @@ static enum err spawn_server(struct cluster *cluster, int log_fd, struct error *
     return process_spawn(argv, &cluster->account, log_fd, &cluster->pid, e);
 }
 
-// What the server said last before it could write its log.
-static enum err explain_death(const struct cluster *cluster, int log_fd, bool *orphans,
+// Today's log as logging_collector names it, and how long it is.
+static char *find_log(const struct cluster *cluster, off_t *size)
+{
+    char day[8];
+    struct tm utc;
+    time_t now = time(NULL);
+    strftime(day, sizeof day, "%a", gmtime_r(&now, &utc));
+    char *path = alloc_printf("%s/log/postgresql-%s.log", cluster->dir, day);
+    struct stat status;
+    *size = stat(path, &status) == 0 ? status.st_size : 0;
+    return path;
+}
+
+static void read_piece(int fd, off_t from, struct buf *text)
+{
+    char piece[4096];
+    ssize_t length = fd >= 0 ? pread(fd, piece, sizeof piece, from) : 0;
+    if (length > 0)
+        buf_append(text, piece, (size_t)length);
+}
+
+// What the server said, first to start.log, then past `from` of its own log.
+static enum err explain_death(const struct cluster *cluster, int start_fd,
+                              const char *log_path, off_t from, bool *orphans,
                               struct error *e)
 {
-    char text[4096];
-    ssize_t length = pread(log_fd, text, sizeof text - 1, 0);
-    text[length > 0 ? length : 0] = '\0';
-    *orphans = strstr(text, "shared memory block") != NULL;
-    const char *fatal = strstr(text, "FATAL:");
-    if (fatal == NULL)
-        fatal = text;
+    CLEANUP(buf_clear) struct buf text = {0};
+    AUTO_FD int fd = open(log_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    read_piece(start_fd, 0, &text);
+    read_piece(fd, from, &text);
+    *orphans = strstr(buf_text(&text), "shared memory block") != NULL;
+    const char *fatal = buf_text(&text);
+    for (const char *next = fatal; (next = strstr(next, "FATAL:")) != NULL; next++)
+        fatal = next;
     return error_set(e, ERR_UNAVAILABLE, "PostgreSQL did not start (%.*s); see %s/log",
                      (int)strcspn(fatal, "\n"), fatal, cluster->dir);
 }
@@ -229,21 +256,29 @@ static enum err wait_ready(struct cluster *cluster, bool *died, struct error *e)
     return ERR_NONE;
 }
 
+// One attempt; *orphans says that sessions of a killed server are in the way.
+static enum err try_server(struct cluster *cluster, bool *orphans, struct error *e)
+{
+    AUTO_FD int start_fd = -1;
+    bool died = false;
+    off_t from = 0;
+    AUTO_FREE char *log_path = find_log(cluster, &from);
+    enum err err = open_start_log(cluster, &start_fd, e);
+    if (err == ERR_NONE)
+        err = spawn_server(cluster, start_fd, e);
+    if (err == ERR_NONE)
+        err = wait_ready(cluster, &died, e);
+    if (err == ERR_NONE && died)
+        err = explain_death(cluster, start_fd, log_path, from, orphans, e);
+    return err;
+}
+
 static enum err start_server(struct cluster *cluster, struct error *e)
 {
     int64_t give_up_ms = clock_monotonic_ms() + ORPHANS_MS;
     for (;;) {
-        AUTO_FD int log_fd = -1;
-        bool died = false;
-        enum err err = open_start_log(cluster, &log_fd, e);
-        if (err == ERR_NONE)
-            err = spawn_server(cluster, log_fd, e);
-        if (err == ERR_NONE)
-            err = wait_ready(cluster, &died, e);
-        if (err != ERR_NONE || !died)
-            return err;
         bool orphans = false;
-        err = explain_death(cluster, log_fd, &orphans, e);
+        enum err err = try_server(cluster, &orphans, e);
         if (!orphans || clock_monotonic_ms() > give_up_ms)
             return err;
         error_clear(e);
