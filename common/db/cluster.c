@@ -78,7 +78,8 @@ static enum err check_cancelled(const struct cluster *cluster, struct error *e)
 
 static bool socket_fits(const char *dir)
 {
-    return strlen(dir) + strlen(SOCKET_NAME) < sizeof((struct sockaddr_un *)0)->sun_path;
+    static const struct sockaddr_un address;
+    return strlen(dir) + strlen(SOCKET_NAME) < sizeof address.sun_path;
 }
 
 // What lies in a folder that anyone may write in is taken only when it is ours.
@@ -358,8 +359,9 @@ static enum err prepare_database(struct cluster *cluster, bool *fits, struct err
     if (err != ERR_NONE)
         return err;
     *fits = *fits && strcmp(answer, cluster->options.fsync ? "on" : "off") == 0;
-    err = ask(connection, "SELECT datname FROM pg_database WHERE datname = '" DATABASE "'",
-              answer, e);
+    err = ask(connection,
+              "SELECT datname FROM pg_database WHERE datname = '" DATABASE "'", answer,
+              e);
     if (err != ERR_NONE || answer[0] != '\0')
         return err;
     return ask(connection, "CREATE DATABASE " DATABASE, answer, e);

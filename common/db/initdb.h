@@ -9,8 +9,8 @@
 
 #define INITDB_USER "strata"
 
-// Makes `dir`, which must be missing or empty, all or nothing: a crash leaves `dir`.new,
-// which the next call removes.
+// Makes `dir`, which must be missing or empty, all or nothing: a crash leaves
+// `dir`.new, which the next call removes.
 enum err initdb_make(const char *dir, const struct installation *installation,
                      const struct account *account, bool sync,
                      struct error *e) MUST_CHECK;
