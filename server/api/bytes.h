@@ -7,11 +7,12 @@
 #include "server/api/request.h"
 #include "server/api/response.h"
 
-// Fills in 200, 206, 304 or the whole error (412, 416) for the blob `digest` as the
-// request's conditional and Range headers ask. `filename` is offered for saving (its
-// last path component; NULL = the digest). `media_type` NULL = application/octet-stream
-// and types that a browser would run are replaced by it. ERR_BLOB_NOT_FOUND,
-// ERR_UNAVAILABLE, ERR_PRECONDITION_FAILED, ERR_RANGE_NOT_SATISFIABLE.
+// Fills in 200, 206, 304 or the error (412, 416) for the blob `digest` as the request's
+// conditional and Range headers ask. `filename` is offered for saving (its last path
+// component); NULL = the digest, and the answer may be cached for ever. `media_type`
+// NULL, and types that a browser would run, are application/octet-stream.
+// ERR_BLOB_NOT_FOUND, ERR_UNAVAILABLE, ERR_PRECONDITION_FAILED,
+// ERR_RANGE_NOT_SATISFIABLE.
 enum err bytes_respond(struct request *request, struct response *response,
                        const struct digest *digest, const char *filename,
                        const char *media_type, struct error *e) MUST_CHECK;

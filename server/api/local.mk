@@ -5,8 +5,14 @@ libstrata_server_la_SOURCES += \
     %D%/app.h \
     %D%/auth.c \
     %D%/auth.h \
+    %D%/blobs.c \
     %D%/blobs.h \
+    %D%/bytes.c \
     %D%/bytes.h \
+    %D%/conditions.c \
+    %D%/conditions.h \
+    %D%/digest_field.c \
+    %D%/digest_field.h \
     %D%/evaluations.h \
     %D%/fields.c \
     %D%/fields.h \
@@ -14,6 +20,8 @@ libstrata_server_la_SOURCES += \
     %D%/health.h \
     %D%/models.h \
     %D%/publish.h \
+    %D%/range.c \
+    %D%/range.h \
     %D%/request.c \
     %D%/request.h \
     %D%/response.c \
@@ -26,6 +34,7 @@ libstrata_server_la_SOURCES += \
     %D%/token_text.h \
     %D%/tokens.c \
     %D%/tokens.h \
+    %D%/uploads.c \
     %D%/uploads.h \
     %D%/version_files.h \
     %D%/versions.h \

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/api/bytes.h"
+
+#include <inttypes.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/hex.h"
+#include "server/api/conditions.h"
+#include "server/api/digest_field.h"
+#include "server/api/range.h"
+#include "storage/blob.h"
+
+#define OCTETS "application/octet-stream"
+#define BOUNDARY_SIZE 33 // 128 random bits in hex, with the NUL
+
+// What a browser would run as a page of this origin is sent as mere bytes.
+static const char *safe_media_type(const char *media_type)
+{
+    static const char *const active[] = {"html", "svg", "xml", "script"};
+    if (media_type == NULL || *media_type == '\0')
+        return OCTETS;
+    for (size_t i = 0; i < ARRAY_SIZE(active); i++) {
+        if (strcasestr(media_type, active[i]) != NULL)
+            return OCTETS;
+    }
+    return media_type;
+}
+
+// RFC 6266: a plain name for old clients, and the whole as RFC 8187 has it.
+static char *disposition(const char *filename)
+{
+    const char *base = strrchr(filename, '/');
+    base = base != NULL ? base + 1 : filename;
+    CLEANUP(buf_clear) struct buf text = {0};
+    bool plain = true;
+    buf_puts(&text, "attachment; filename=\"");
+    for (const char *p = base; *p != '\0'; p++) {
+        bool safe = *p >= ' ' && *p < 0x7f && *p != '"' && *p != '\\' && *p != '%';
+        buf_putc(&text, safe ? *p : '_');
+        plain = plain && safe;
+    }
+    buf_putc(&text, '"');
+    if (plain)
+        return buf_steal(&text);
+    buf_puts(&text, "; filename*=UTF-8''");
+    for (const char *p = base; *p != '\0'; p++) {
+        bool safe = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                           "0123456789!#$&+-.^_`|~",
+                           *p) != NULL;
+        buf_printf(&text, safe ? "%c" : "%%%02X", (unsigned char)*p);
+    }
+    return buf_steal(&text);
+}
+
+// What every answer about these bytes carries.
+static void put_validators(struct response *response, const char *etag,
+                           const char *filename)
+{
+    response_header(response, "ETag", etag);
+    // The digest names the bytes for ever; a ref may name others tomorrow.
+    response_header(response, "Cache-Control",
+                    filename == NULL ? "private, max-age=31536000, immutable"
+                                     : "private, no-cache");
+}
+
+static void put_headers(struct response *response, const struct blob_file *file,
+                        const char *filename, const char *hex)
+{
+    AUTO_FREE char *attachment = disposition(filename != NULL ? filename : hex);
+    response_header(response, "Accept-Ranges", "bytes");
+    response_header(response, "Content-Disposition", attachment);
+    response_header(response, "Content-Security-Policy", "sandbox");
+    response_header(response, "X-Content-Type-Options", "nosniff");
+    response_header(response, "Strata-Tier", tier_name(file->tier));
+}
+
+// RFC 9110, section 13.2.2; *modified is false for a 304.
+static enum err check_conditions(const struct request *request, const char *etag,
+                                 bool *modified, struct error *e)
+{
+    const char *if_match = request_header(request, "If-Match");
+    if (if_match != NULL && !etag_list_has(if_match, etag, false))
+        return error_set(e, ERR_PRECONDITION_FAILED, "the ETag is %s", etag);
+    *modified = !etag_list_has(request_header(request, "If-None-Match"), etag, true);
+    return ERR_NONE;
+}
+
+static enum range_verdict find_ranges(const struct request *request, uint64_t size,
+                                      const char *etag, struct range_set *set)
+{
+    const char *if_range = request_header(request, "If-Range");
+    // Range is defined for GET alone.
+    if (request->is_head || (if_range != NULL && !etag_is_same(if_range, etag)))
+        return RANGE_IGNORED;
+    return range_parse(request_header(request, "Range"), size, set);
+}
+
+static void send_whole(struct response *response, struct blob_file *file,
+                       const struct digest *digest, const char *media_type)
+{
+    char field[DIGEST_FIELD_SIZE];
+    digest_field_format(digest, field);
+    response_header(response, "Repr-Digest", field);
+    response_header(response, "Content-Type", media_type);
+    response_file(response, 200, steal_fd(&file->fd), 0, file->size);
+}
+
+static void send_one(struct response *response, struct blob_file *file,
+                     const struct range *range, const char *media_type)
+{
+    char text[80];
+    snprintf(text, sizeof text, "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range->first,
+             range->first + range->size - 1, file->size);
+    response_header(response, "Content-Range", text);
+    response_header(response, "Content-Type", media_type);
+    response_file(response, 206, steal_fd(&file->fd), range->first, range->size);
+}
+
+static struct response_segment text_segment(char *text)
+{
+    return (struct response_segment){.bytes = text, .size = strlen(text)};
+}
+
+static enum err send_many(struct response *response, struct blob_file *file,
+                          const struct range_set *set, const char *media_type,
+                          struct error *e)
+{
+    uint8_t random[BOUNDARY_SIZE / 2];
+    char boundary[BOUNDARY_SIZE];
+    if (RAND_bytes(random, sizeof random) != 1)
+        return error_set(e, ERR_INTERNAL, "no random bytes");
+    hex_encode(random, sizeof random, boundary);
+    size_t count = 0;
+    struct response_segment *segments =
+        alloc_array(2 * set->count + 1, sizeof *segments);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct range *range = &set->ranges[i];
+        segments[count++] = text_segment(
+            alloc_printf("%s--%s\r\nContent-Type: %s\r\nContent-Range: bytes %" PRIu64
+                         "-%" PRIu64 "/%" PRIu64 "\r\n\r\n",
+                         i > 0 ? "\r\n" : "", boundary, media_type, range->first,
+                         range->first + range->size - 1, file->size));
+        segments[count++] =
+            (struct response_segment){.offset = range->first, .size = range->size};
+    }
+    segments[count++] = text_segment(alloc_printf("\r\n--%s--\r\n", boundary));
+    AUTO_FREE char *type = alloc_printf("multipart/byteranges; boundary=%s", boundary);
+    response_header(response, "Content-Type", type);
+    response_segments(response, 206, steal_fd(&file->fd), segments, count);
+    return ERR_NONE;
+}
+
+static enum err refuse_ranges(struct response *response, uint64_t size, struct error *e)
+{
+    char text[48];
+    snprintf(text, sizeof text, "bytes */%" PRIu64, size);
+    response_header(response, "Content-Range", text);
+    return error_set(e, ERR_RANGE_NOT_SATISFIABLE,
+                     "the blob has %" PRIu64 " bytes; at most %d ranges", size,
+                     RANGE_MAXIMUM);
+}
+
+struct reply {
+    const struct digest *digest;
+    const char *hex;
+    const char *etag;
+    const char *filename;   // or NULL
+    const char *media_type; // safe
+};
+
+static enum err send_bytes(struct request *request, struct response *response,
+                           const struct reply *reply, struct blob_file *file,
+                           struct error *e)
+{
+    struct range_set set;
+    enum range_verdict verdict = find_ranges(request, file->size, reply->etag, &set);
+    if (verdict == RANGE_UNSATISFIABLE)
+        return refuse_ranges(response, file->size, e);
+    put_validators(response, reply->etag, reply->filename);
+    put_headers(response, file, reply->filename, reply->hex);
+    metrics_add(request->app->metrics, METRIC_BLOBS_SERVED, request->is_head ? 0 : 1);
+    if (verdict == RANGE_PARTIAL && set.count > 1)
+        return send_many(response, file, &set, reply->media_type, e);
+    if (verdict == RANGE_PARTIAL)
+        send_one(response, file, &set.ranges[0], reply->media_type);
+    else
+        send_whole(response, file, reply->digest, reply->media_type);
+    return ERR_NONE;
+}
+
+static enum err respond(struct request *request, struct response *response,
+                        const struct reply *reply, struct blob_file *file,
+                        struct error *e)
+{
+    bool modified = true;
+    enum err err = check_conditions(request, reply->etag, &modified, e);
+    if (err != ERR_NONE)
+        return err;
+    if (modified)
+        return send_bytes(request, response, reply, file, e);
+    put_validators(response, reply->etag, reply->filename);
+    response_empty(response, 304);
+    return ERR_NONE;
+}
+
+enum err bytes_respond(struct request *request, struct response *response,
+                       const struct digest *digest, const char *filename,
+                       const char *media_type, struct error *e)
+{
+    char hex[DIGEST_HEX_SIZE], etag[DIGEST_HEX_SIZE + 2];
+    digest_format(digest, hex);
+    snprintf(etag, sizeof etag, "\"%s\"", hex);
+    struct reply reply = {digest, hex, etag, filename, safe_media_type(media_type)};
+    struct blob_file file;
+    enum err err = blob_open(request->app->storage, digest, &file, e);
+    if (err != ERR_NONE)
+        return err;
+    err = respond(request, response, &reply, &file, e);
+    cleanup_fd(&file.fd);
+    return err;
+}
