@@ -37,8 +37,7 @@ bool json_text_real(struct buf *to, double value)
         if (strtod(text, NULL) == value)
             break;
     }
-    return buf_puts(to, text) &&
-           (strpbrk(text, ".e") != NULL || buf_puts(to, ".0"));
+    return buf_puts(to, text) && (strpbrk(text, ".e") != NULL || buf_puts(to, ".0"));
 }
 
 static bool put_array(struct buf *to, const json_t *array)
