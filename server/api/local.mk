@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libstrata_server_la_SOURCES += \
+    %D%/aliases.c \
     %D%/aliases.h \
     %D%/app.h \
     %D%/auth.c \
@@ -13,15 +14,24 @@ libstrata_server_la_SOURCES += \
     %D%/conditions.h \
     %D%/digest_field.c \
     %D%/digest_field.h \
+    %D%/evaluations.c \
     %D%/evaluations.h \
     %D%/fields.c \
     %D%/fields.h \
     %D%/health.c \
     %D%/health.h \
+    %D%/models.c \
     %D%/models.h \
+    %D%/origins.c \
+    %D%/origins.h \
+    %D%/place.c \
+    %D%/place.h \
+    %D%/publish.c \
     %D%/publish.h \
     %D%/range.c \
     %D%/range.h \
+    %D%/publish_parse.c \
+    %D%/publish_parse.h \
     %D%/request.c \
     %D%/request.h \
     %D%/response.c \
@@ -36,6 +46,8 @@ libstrata_server_la_SOURCES += \
     %D%/tokens.h \
     %D%/uploads.c \
     %D%/uploads.h \
+    %D%/version_files.c \
     %D%/version_files.h \
+    %D%/versions.c \
     %D%/versions.h \
     $(NULL)

@@ -2,15 +2,17 @@
 # One cmocka program a module: NAME here is compiled from tests/unit/NAME.c.
 
 unit_tests = \
-    %D%/test_chain \
     %D%/test_cache \
+    %D%/test_chain \
     %D%/test_config \
-    %D%/test_fields \
-    %D%/test_target \
     %D%/test_embedded \
-    %D%/test_metrics \
+    %D%/test_fields \
     %D%/test_json_text \
+    %D%/test_manifest \
+    %D%/test_metrics \
     %D%/test_names \
+    %D%/test_publish_parse \
+    %D%/test_target \
     %D%/test_token_text \
     $(NULL)
 
