@@ -43,7 +43,7 @@ static enum spec_kind parse_spec(const char **at, uint64_t size, struct range *r
             return SPEC_INVALID;
         range->size = last < size ? last : size;
         range->first = size - range->size;
-        return range->size > 0 ? SPEC_WITHIN : SPEC_BEYOND;
+        return last > 0 ? SPEC_WITHIN : SPEC_BEYOND;
     }
     if (last_digits > 0 && last < first)
         return SPEC_INVALID;
@@ -118,6 +118,8 @@ enum range_verdict range_parse(const char *header, uint64_t size, struct range_s
     set->count = 0;
     if (header == NULL || strncasecmp(header, "bytes=", 6) != 0 ||
         !parse_list(header + 6, size, set, &specs))
+        return RANGE_IGNORED;
+    if (size == 0 && set->count > 0) // the last bytes of nothing are the whole
         return RANGE_IGNORED;
     return specs > RANGE_MAXIMUM || set->count == 0 ? RANGE_UNSATISFIABLE
                                                     : RANGE_PARTIAL;

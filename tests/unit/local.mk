@@ -14,6 +14,9 @@ unit_tests = \
     %D%/test_publish_parse \
     %D%/test_target \
     %D%/test_token_text \
+    %D%/test_range \
+    %D%/test_conditions \
+    %D%/test_tier_file \
     $(NULL)
 
 if HAVE_CMOCKA
