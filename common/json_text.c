@@ -93,6 +93,7 @@ char *json_text_dump(const json_t *value, size_t *size)
     buf_init(&text, TEXT_MAXIMUM);
     bool fine = json_text_value(&text, value);
     assert(fine); // every answer is bounded far below
-    *size = text.size;
+    if (size != NULL)
+        *size = text.size;
     return buf_steal(&text);
 }

@@ -15,5 +15,5 @@ bool json_text_string(struct buf *to, const char *utf8); // with quotes; NULL = 
 // others are the strings "NaN", "Infinity" and "-Infinity".
 bool json_text_real(struct buf *to, double value);
 bool json_text_value(struct buf *to, const json_t *value);
-// As json_text_value, into a text of its own that the caller frees.
+// As json_text_value, into a text of its own that the caller frees; size may be NULL.
 char *json_text_dump(const json_t *value, size_t *size);

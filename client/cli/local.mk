@@ -1,7 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
+# main.c and the commands are the program; what tests look at is in a library.
+
+noinst_LTLIBRARIES += libstrata_cli.la
+libstrata_cli_la_SOURCES = \
+    %D%/cmd_access.c \
+    %D%/cmd_publish.c \
+    %D%/cmd_pull.c \
+    %D%/cmd_registry.c \
+    %D%/commands.c \
+    %D%/commands.h \
+    %D%/config.c \
+    %D%/config.h \
+    %D%/options.c \
+    %D%/options.h \
+    %D%/origins.c \
+    %D%/origins.h \
+    %D%/output.c \
+    %D%/output.h \
+    %D%/progress.c \
+    %D%/progress.h \
+    %D%/range.c \
+    %D%/range.h \
+    %D%/session.c \
+    %D%/session.h \
+    $(NULL)
 
 bin_PROGRAMS += strata
 strata_SOURCES = \
     %D%/main.c \
     $(NULL)
-strata_LDADD = $(client_libs)
+strata_LDADD = libstrata_cli.la $(client_libs)

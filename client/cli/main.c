@@ -1,15 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/lib/strata.h"
-
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "client/cli/options.h"
+#include "client/cli/output.h"
+#include "client/lib/fail.h"
+#include "client/lib/strata.h"
+#include "common/cleanup.h"
+
+static int usage(const char *word)
+{
+    if (word != NULL)
+        fprintf(stderr, "strata: there is no command %s\n\n", word);
+    help_all(stderr);
+    return STRATA_USAGE;
+}
+
+// `strata help`, `strata help publish`, `strata --help`.
+static int help(int argc, char **argv)
+{
+    int words = 0;
+    const struct command *command =
+        argc > 2 ? command_find(argc - 2, argv + 2, &words) : NULL;
+    if (argc > 2 && command == NULL)
+        return usage(argv[2]);
+    if (command != NULL)
+        help_command(command, stdout);
+    else
+        help_all(stdout);
+    return STRATA_OK;
+}
+
+// Known before the options are, so that an error in them is a document too.
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    setlocale(LC_CTYPE, "");
+    if (argc < 2)
+        return usage(NULL);
+    if (strcmp(argv[1], "--version") == 0) {
         printf("strata %s\n", strata_version());
-        return 0;
+        return STRATA_OK;
     }
-    fprintf(stderr, "usage: strata --version\n");
-    return 2;
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0)
+        return help(argc, argv);
+    int words = 0;
+    const struct command *command = command_find(argc - 1, argv + 1, &words);
+    if (command == NULL)
+        return usage(argv[1]);
+    struct strata_error e = {0};
+    CLEANUP(invocation_clear) struct invocation invocation = {0};
+    enum strata_status status =
+        invocation_parse(&invocation, command, argc - words, argv + words, &e);
+    if (status == STRATA_OK && invocation.help) {
+        help_command(command, stdout);
+        return STRATA_OK;
+    }
+    if (status == STRATA_OK)
+        status = command->run(&invocation, &e);
+    // A verify that found something has printed its document already.
+    bool printed = status == STRATA_CORRUPT && e.detail[0] == '\0';
+    if (status != STRATA_OK && !printed)
+        print_error(&e, wants_json(argc, argv));
+    return (int)status;
 }

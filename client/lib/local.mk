@@ -4,11 +4,43 @@
 
 noinst_LTLIBRARIES += libstrata_client.la
 libstrata_client_la_SOURCES = \
+    %D%/calls.c \
+    %D%/ci.c \
+    %D%/ci.h \
+    %D%/client.c \
+    %D%/client.h \
+    %D%/destination.c \
+    %D%/destination.h \
+    %D%/fail.c \
+    %D%/fail.h \
+    %D%/fetch.c \
+    %D%/fetch.h \
+    %D%/library.c \
+    %D%/pattern.c \
+    %D%/pattern.h \
+    %D%/publish.c \
+    %D%/pull.c \
+    %D%/read.c \
+    %D%/request.c \
+    %D%/request.h \
+    %D%/scan.c \
+    %D%/send.c \
+    %D%/send.h \
+    %D%/send_upload.c \
+    %D%/source.c \
+    %D%/source.h \
+    %D%/state.c \
+    %D%/state.h \
     %D%/strata.h \
+    %D%/strata_transfer.h \
     %D%/version.c \
+    %D%/version.h \
+    %D%/work.c \
+    %D%/work.h \
+    %D%/work_files.c \
     $(NULL)
 
-include_HEADERS += %D%/strata.h
+include_HEADERS += %D%/strata.h %D%/strata_transfer.h
 pkgconfig_DATA += %D%/strata.pc
 
 lib_LTLIBRARIES += libstrata.la

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of commands and their options.
+#include "client/cli/commands.h"
+
+#define FLAG(name, letter, help)                                                       \
+    {                                                                                  \
+        name, letter, NULL, help, false                                                \
+    }
+#define VALUE(name, letter, argument, help)                                            \
+    {                                                                                  \
+        name, letter, argument, help, false                                            \
+    }
+#define LIST(name, letter, argument, help)                                             \
+    {                                                                                  \
+        name, letter, argument, help, true                                             \
+    }
+#define END                                                                            \
+    {                                                                                  \
+        NULL, '\0', NULL, NULL, false                                                  \
+    }
+#define JOBS VALUE("jobs", 'j', "N", "connections at once (default 4)")
+
+static const struct option_spec login_options[] = {
+    VALUE("token-file", '\0', "FILE", "read the token from FILE, - is standard input"),
+    END,
+};
+
+static const struct option_spec publish_options[] = {
+    LIST("parent", '\0', "REF:RELATION",
+         "a version that this one was made from, or the URI of\n"
+         "an outside one; the relation is fine-tune, checkpoint,\n"
+         "quantize, merge, distill, adapter or convert"),
+    LIST("dataset", '\0', "URI", "data that it was trained on"),
+    LIST("metric", '\0', "KEY=NUMBER", "a metric; nan, inf and -inf are numbers"),
+    LIST("param", '\0', "KEY=VALUE", "a parameter: number, true, false or text"),
+    LIST("tag", '\0', "KEY=TEXT", "a tag"),
+    LIST("alias", '\0', "NAME", "an alias to set to the new version"),
+    VALUE("description", '\0', "TEXT", "what this version is"),
+    VALUE("run-url", '\0', "URL", "the run that made it"),
+    VALUE("run-id", '\0', "ID", "the run's name"),
+    VALUE("commit", '\0', "SHA", "the code that made it"),
+    VALUE("repository", '\0', "URL", "where that code is"),
+    VALUE("tier", '\0', "TIER", "where the bytes go: hot"),
+    VALUE("idempotency-key", '\0', "KEY",
+          "the same key and request are one version, ever"),
+    VALUE("files", '\0', "LIST",
+          "publish what was uploaded: lines \"SHA256  PATH\" as\n"
+          "`strata upload` prints them, - is standard input"),
+    FLAG("dry-run", 'n', "hash the files and show the request; send nothing"),
+    JOBS,
+    END,
+};
+
+static const char publish_details[] =
+    "Sends what the server does not have and makes a version of it: all or nothing.\n"
+    "Killed and started again, it goes on where it was. DIR may be a single file.\n"
+    "\n"
+    "Symbolic links are followed within DIR; one that leaves it is an error, and so "
+    "is\n"
+    "a file that changes meanwhile. DIR/.strataignore has a pattern a line: * ? [...]\n"
+    "match within a name, ** stands for any folders, a pattern with a slash within\n"
+    "counts from DIR, one without matches everywhere, a slash at the end matches\n"
+    "folders only, ! brings back, # begins a comment. .git and .strataignore itself\n"
+    "are left out.\n"
+    "\n"
+    "In a CI run (GitHub, GitLab, Jenkins, Buildkite) run, commit and repository come\n"
+    "from its variables when they are not given, and a re-run with the same request "
+    "is\n"
+    "the same version.";
+
+static const struct option_spec transfer_options[] = {JOBS, END};
+
+static const struct option_spec pull_options[] = {
+    LIST("include", '\0', "PATTERN",
+         "only paths that match (as in .strataignore); repeatable"),
+    LIST("exclude", '\0', "PATTERN", "no paths that match; repeatable"),
+    JOBS,
+    END,
+};
+
+static const char pull_details[] =
+    "Every chunk is verified as it comes, and a file appears under its name only when\n"
+    "it is whole and on disk. Files that are there already are verified and kept; "
+    "others\n"
+    "of the same name are replaced. Killed and started again, it goes on where it was\n"
+    "(unfinished files are in DIR/.strata-partial). DIR is the model's name by "
+    "default.";
+
+static const struct option_spec cat_options[] = {
+    VALUE("range", 'r', "A-B",
+          "bytes A to B, both included, the first is 0;\nA- to the end, -N the last N"),
+    VALUE("output", 'o', "FILE", "write to FILE instead of standard output"),
+    END,
+};
+
+static const struct option_spec rm_options[] = {
+    FLAG("force", 'f', "although aliases or children hang on it"),
+    END,
+};
+
+static const struct option_spec token_options[] = {
+    VALUE("role", '\0', "ROLE", "reader (default), publisher, maintainer or admin"),
+    VALUE("kind", '\0', "KIND", "of a new principal: service (default) or person"),
+    VALUE("description", '\0', "TEXT", "what the token is for"),
+    VALUE("expires", '\0', "TIME", "when it ends, as 2027-01-31T00:00:00Z"),
+    END,
+};
+
+const struct command commands[] = {
+    {"login", "URL", "Remember a server and a token",
+     "The token is read from standard input unless --token-file is given, checked, "
+     "and\n"
+     "kept in $XDG_CONFIG_HOME/strata/config.json, readable by you only.",
+     login_options, 1, 1, cmd_login},
+    {"whoami", "", "Show who the token belongs to", NULL, NULL, 0, 0, cmd_whoami},
+    {"publish", "DIR MODEL", "Publish a folder as a new version of a model",
+     publish_details, publish_options, 1, 2, cmd_publish},
+    {"upload", "FILE...", "Send files without publishing them",
+     "Prints a line \"SHA256  PATH\" for each, for `strata publish --files`.",
+     transfer_options, 1, 100000, cmd_upload},
+    {"pull", "REF [DIR]", "Bring a version's files into a folder", pull_details,
+     pull_options, 1, 2, cmd_pull},
+    {"ls", "[MODEL]", "List models, or a model's versions", NULL, NULL, 0, 1, cmd_ls},
+    {"show", "REF", "Show a version", NULL, NULL, 1, 1, cmd_show},
+    {"alias set", "REF ALIAS", "Point an alias to a version", NULL, NULL, 2, 2,
+     cmd_alias_set},
+    {"alias rm", "MODEL ALIAS", "Remove an alias", NULL, NULL, 2, 2, cmd_alias_rm},
+    {"alias history", "MODEL ALIAS", "List where an alias pointed, newest first", NULL,
+     NULL, 2, 2, cmd_alias_history},
+    {"cat", "REF PATH", "Write a file of a version to standard output",
+     "The bytes are verified before they are written.", cat_options, 2, 2, cmd_cat},
+    {"verify", "REF | DIR REF", "Check every chunk of a version",
+     "With REF alone, of what the server sends; with DIR as well, of the files there.",
+     transfer_options, 1, 2, cmd_verify},
+    {"tokens ls", "", "List tokens", NULL, NULL, 0, 0, cmd_tokens_ls},
+    {"tokens create", "PRINCIPAL", "Create a token, whose secret is shown this once",
+     NULL, token_options, 1, 1, cmd_tokens_create},
+    {"tokens revoke", "ID", "Revoke a token", NULL, NULL, 1, 1, cmd_tokens_revoke},
+    {"rm", "REF", "Delete a version, which can be restored for some days",
+     "REF names the version: by number, alias, digest or @latest.", rm_options, 1, 1,
+     cmd_rm},
+    {NULL, NULL, NULL, NULL, NULL, 0, 0, NULL},
+};

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions behind the commands; each file of commands has its part.
+#pragma once
+
+#include "client/cli/options.h"
+
+typedef enum strata_status command_fn(struct invocation *invocation,
+                                      struct strata_error *e);
+
+// cmd_access.c
+command_fn cmd_login, cmd_whoami, cmd_tokens_ls, cmd_tokens_create, cmd_tokens_revoke;
+// cmd_publish.c
+command_fn cmd_publish, cmd_upload;
+// cmd_pull.c
+command_fn cmd_pull, cmd_verify, cmd_cat;
+// cmd_registry.c
+command_fn cmd_ls, cmd_show, cmd_rm, cmd_alias_set, cmd_alias_rm, cmd_alias_history;

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What commands print: lines and columns for people, one document with --json.
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "client/cli/options.h"
+
+// Prints a text of the server without the control characters that a terminal obeys.
+void print_text(FILE *to, const char *text);
+// printf of an already safe format whose result goes through print_text.
+void print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// The value of a member as text: strings as they are, null as "-"; the caller frees.
+char *member_text(const json_t *object, const char *key);
+
+// Columns, as wide as their widest cell. Zero-initialise with the number of columns.
+struct table {
+    size_t columns;
+    char **cells; // owned
+    size_t count;
+};
+void table_add(struct table *table, char *cell); // takes it over
+void table_print(struct table *table);           // and frees
+
+// STRATA_LOCAL when standard output cannot be written.
+enum strata_status print_json(const char *text, struct strata_error *e);
+// What went wrong, on standard error; with `json` also as a document.
+void print_error(const struct strata_error *e, bool json);

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/lib/strata.h"
+
+const char *strata_version(void)
+{
+    return PACKAGE_VERSION;
+}
