@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/service.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/db/cluster.h"
+#include "common/db/migrate.h"
+#include "common/embedded.h"
+#include "common/log.h"
+#include "server/admin_token.h"
+#include "server/api/auth.h"
+#include "server/api/health.h"
+#include "server/api/route.h"
+#include "server/background.h"
+#include "server/folder.h"
+#include "server/http/server.h"
+#include "server/registry/registry.h"
+#include "storage/storage.h"
+
+#define NODE 1 // the row `local` of nodes; several nodes come later
+#define OLDEST_POSTGRESQL 150000
+#define DATABASE_WAIT_MS 30000
+#define WATCH_MS 1000
+#define SWEEP_MS 60000
+
+struct service {
+    const struct config *config;
+    bool (*cancelled)(void);
+    char *data_dir; // absolute
+    int lock;
+    struct cluster *cluster; // NULL with database_url
+    struct app app;
+    struct health health;
+    struct http_server *http;
+    struct background *database;
+    struct background *refresh;
+    struct background *sweep;
+};
+
+// ---- PostgreSQL -------------------------------------------------------------------
+
+static enum err start_cluster(struct service *s, struct error *e)
+{
+    if (s->config->database_url[0] != '\0')
+        return ERR_NONE;
+    struct cluster_options options = {
+        .data_dir = s->data_dir,
+        .connections = (int)s->config->database_connections,
+        .fsync = s->config->database_fsync,
+        .cancelled = s->cancelled,
+    };
+    return cluster_start(&options, &s->cluster, e);
+}
+
+static enum err check_version(struct db *db, struct error *e)
+{
+    static const char sql[] = "SELECT current_setting('server_version_num')::bigint";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(db, sql, DB_NO_PARAMS, &rows, e);
+    if (err == ERR_NONE && db_int(rows, 0, 0) < OLDEST_POSTGRESQL)
+        return error_set(e, ERR_CONFLICT,
+                         "PostgreSQL %lld is too old: Strata needs 15 or newer",
+                         (long long)db_int(rows, 0, 0) / 10000);
+    return err;
+}
+
+static enum err try_database(struct service *s, struct error *e)
+{
+    CLEANUP(db_release_at) struct db *db = NULL;
+    enum err err = db_acquire(s->app.db, &db, e);
+    return err != ERR_NONE ? err : check_version(db, e);
+}
+
+// A PostgreSQL that starts together with stratad may be a little later.
+static enum err wait_database(struct service *s, struct error *e)
+{
+    int64_t until_ms = clock_monotonic_ms() + DATABASE_WAIT_MS;
+    bool told = false;
+    for (;;) {
+        enum err err = try_database(s, e);
+        if (err != ERR_UNAVAILABLE || clock_monotonic_ms() > until_ms || s->cancelled())
+            return err;
+        if (!told)
+            log_warn("waiting for PostgreSQL", "reason", e->detail, NULL);
+        told = true;
+        error_clear(e);
+        struct timespec pause = {.tv_nsec = 200000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+static enum err start_database(struct service *s, struct error *e)
+{
+    enum err err = start_cluster(s, e);
+    if (err != ERR_NONE)
+        return err;
+    const struct db_options options = {
+        .url = s->cluster != NULL ? cluster_url(s->cluster) : s->config->database_url,
+        .connections = (unsigned)s->config->database_connections,
+        .acquire_timeout_ms = (int)s->config->acquire_timeout_ms,
+        .statement_timeout_ms = (int)s->config->database_timeout_ms,
+    };
+    s->app.db = db_pool_new(&options);
+    int applied = 0;
+    err = wait_database(s, e);
+    if (err == ERR_NONE)
+        err = db_migrate(s->app.db, embedded_migrations, embedded_migrations_count,
+                         &applied, e);
+    if (err == ERR_NONE && applied > 0)
+        log_info("migrated the database", "migrations", log_number(applied), NULL);
+    return err;
+}
+
+// ---- what stands on it ------------------------------------------------------------
+
+static enum err start_storage(struct service *s, struct error *e)
+{
+    const struct storage_options options = {
+        .data_dir = s->data_dir,
+        .node = NODE,
+        .max_blob_size = s->config->max_blob_size,
+        .upload_expiry_s = s->config->upload_expiry_ms / 1000,
+        .lease_s = s->config->lease_ms / 1000,
+        .descriptor_cache = (unsigned)s->config->descriptor_cache,
+    };
+    enum err err = storage_open(&options, s->app.db, &s->app.storage, e);
+    return err != ERR_NONE ? err : storage_repair(s->app.storage, e);
+}
+
+static enum err start_access(struct service *s, struct error *e)
+{
+    const struct registry_options options = {
+        .db = s->app.db,
+        .purge_after_s = s->config->purge_after_ms / 1000,
+        .cache_bytes = s->config->version_cache,
+    };
+    s->app.registry = registry_new(&options);
+    s->app.auth = auth_new(s->app.db, s->app.metrics);
+    AUTO_FREE char *written = NULL;
+    enum err err = admin_token_ensure(s->app.db, s->data_dir,
+                                      s->config->reset_admin_token, &written, e);
+    if (err == ERR_NONE && written != NULL)
+        log_info("wrote an administrator's token", "file", written, NULL);
+    return err;
+}
+
+// ---- metrics ----------------------------------------------------------------------
+
+static int64_t read_in_use(void *service)
+{
+    return db_pool_in_use(((struct service *)service)->app.db);
+}
+
+static int64_t read_active(void *service)
+{
+    return service_active(service);
+}
+
+static int64_t read_ready(void *service)
+{
+    return atomic_load(&((struct service *)service)->health.state) == HEALTH_READY;
+}
+
+static void start_metrics(struct service *s)
+{
+    s->app.metrics = metrics_new();
+    AUTO_FREE const char **labels = alloc_array(routes_count, sizeof *labels);
+    for (size_t i = 0; i < routes_count; i++)
+        labels[i] = routes[i].pattern;
+    metrics_set_routes(s->app.metrics, labels, routes_count);
+    metrics_set(s->app.metrics, METRIC_DB_CONNECTIONS_MAXIMUM,
+                s->config->database_connections);
+    metrics_pull(s->app.metrics, METRIC_DB_CONNECTIONS_IN_USE, read_in_use, s);
+    metrics_pull(s->app.metrics, METRIC_HTTP_REQUESTS_ACTIVE, read_active, s);
+    metrics_pull(s->app.metrics, METRIC_READY, read_ready, s);
+}
+
+// ---- threads ------------------------------------------------------------------------
+
+static enum err run_database(void *context, struct error *e)
+{
+    struct service *s = context;
+    bool restarted = false;
+    enum err err = cluster_check(s->cluster, &restarted, e);
+    if (restarted) {
+        log_warn("the private PostgreSQL had died and was started again", NULL);
+        metrics_add(s->app.metrics, METRIC_DATABASE_RESTARTS, 1);
+    }
+    return err;
+}
+
+static enum err run_refresh(void *context, struct error *e)
+{
+    return auth_refresh(((struct service *)context)->app.auth, e);
+}
+
+static enum err run_sweep(void *context, struct error *e)
+{
+    struct service *s = context;
+    enum err err = storage_sweep(s->app.storage, e);
+    if (err != ERR_NONE)
+        metrics_add(s->app.metrics, METRIC_SWEEPS_FAILED, 1);
+    return err;
+}
+
+static int64_t sweep_pause_ms(const struct config *config)
+{
+    int64_t pause_ms = config->upload_expiry_ms / 10;
+    return pause_ms < 1000 ? 1000 : pause_ms > SWEEP_MS ? SWEEP_MS : pause_ms;
+}
+
+static enum err start_threads(struct service *s, struct error *e)
+{
+    const struct background_options database = {"database", WATCH_MS, run_database, s};
+    const struct background_options refresh = {"tokens", WATCH_MS, run_refresh, s};
+    const struct background_options sweep = {"uploads", sweep_pause_ms(s->config),
+                                             run_sweep, s};
+    enum err err = ERR_NONE;
+    if (s->cluster != NULL)
+        err = background_start(&database, &s->database, e);
+    if (err == ERR_NONE)
+        err = background_start(&refresh, &s->refresh, e);
+    if (err == ERR_NONE)
+        err = background_start(&sweep, &s->sweep, e);
+    return err;
+}
+
+static enum err start_http(struct service *s, struct error *e)
+{
+    enum err err = http_server_start(&s->app, &s->http, e);
+    if (err != ERR_NONE)
+        return err;
+    const char *address = http_server_address(s->http);
+    log_info("listening", "address", address, NULL);
+    if (s->config->port_file[0] == '\0')
+        return ERR_NONE;
+    AUTO_FREE char *line = alloc_printf("%s\n", address);
+    return folder_write_file(s->config->port_file, line, e);
+}
+
+// ---- start and stop ------------------------------------------------------------
+
+enum err service_start(const struct config *config, bool (*cancelled)(void),
+                       struct service **service, struct error *e)
+{
+    struct service *s = *service = alloc_zero(sizeof *s);
+    s->config = s->app.config = config;
+    s->app.health = &s->health;
+    s->cancelled = cancelled;
+    s->lock = -1;
+    start_metrics(s);
+    enum err err = folder_take(config->data, &s->data_dir, &s->lock, e);
+    if (err == ERR_NONE)
+        err = start_database(s, e);
+    if (err == ERR_NONE)
+        err = start_storage(s, e);
+    if (err == ERR_NONE)
+        err = start_access(s, e);
+    if (err == ERR_NONE)
+        err = start_threads(s, e);
+    if (err == ERR_NONE)
+        err = start_http(s, e);
+    if (err == ERR_NONE)
+        atomic_store(&s->health.state, HEALTH_READY);
+    return err;
+}
+
+void service_quiesce(struct service *service)
+{
+    atomic_store(&service->health.state, HEALTH_DRAINING);
+    http_server_quiesce(service->http);
+}
+
+unsigned service_active(const struct service *service)
+{
+    return service->http != NULL ? http_server_active(service->http) : 0;
+}
+
+static void stop_cluster(struct service *s)
+{
+    if (s->cluster == NULL)
+        return;
+    struct error e = {0};
+    if (cluster_stop(s->cluster, &e) != ERR_NONE)
+        log_error("the private PostgreSQL was not stopped", "reason", e.detail, NULL);
+    error_clear(&e);
+    cluster_free(s->cluster);
+}
+
+void service_stop(struct service *s)
+{
+    if (s == NULL)
+        return;
+    http_server_stop(s->http);
+    background_stop(s->sweep);
+    background_stop(s->refresh);
+    background_stop(s->database);
+    auth_free(s->app.auth);
+    registry_free(s->app.registry);
+    storage_close(s->app.storage);
+    db_pool_free(s->app.db);
+    stop_cluster(s);
+    metrics_free(s->app.metrics);
+    if (s->lock >= 0)
+        close(s->lock);
+    free(s->data_dir);
+    free(s);
+}
