@@ -18,7 +18,8 @@ def known(server):
     reader = server.api("reader")
     for path in CACHED:
         reader.get(path, expect=200)
-    return reader
+    yield reader
+    server.database.allow_connections(True)
 
 
 CACHED = [f"{VERSION}/files/w.bin", VERSION, f"{VERSION}/manifest"]
