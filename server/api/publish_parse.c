@@ -44,18 +44,22 @@ static enum err parse_file(const json_t *json, const char *prefix,
 {
     struct fields f;
     char field[PREFIX_SIZE + 8];
+    snprintf(field, sizeof field, "%spath", prefix);
+    // First, since it is stricter on what text may hold.
+    file->path = json_string_value(json_object_get(json, "path"));
+    enum err err = file->path != NULL ? path_check(file->path, field, e) : ERR_NONE;
+    if (err != ERR_NONE)
+        return err;
     fields_begin(&f, json, prefix, e);
-    file->path = fields_text(&f, "path", FIELD_REQUIRED, SIZE_MAX);
-    const char *sha256 = fields_text(&f, "sha256", FIELD_REQUIRED, SIZE_MAX);
+    (void)fields_text(&f, "path", FIELD_REQUIRED, PATH_MAXIMUM);
+    const char *sha256 = fields_text(&f, "sha256", FIELD_REQUIRED, WORD_MAXIMUM);
     file->media_type = fields_line(&f, "media_type", FIELD_OPTIONAL, WORD_MAXIMUM);
     if (sha256 != NULL && !digest_parse(sha256, &file->digest))
         fields_fail(&f, ERR_INVALID_FIELD, "sha256",
                     "this must be 64 lower-case hex digits");
     if (file->media_type != NULL && !media_type_is_valid(file->media_type))
         fields_fail(&f, ERR_INVALID_FIELD, "media_type", "this is no media type");
-    enum err err = fields_end(&f);
-    snprintf(field, sizeof field, "%spath", prefix);
-    return err != ERR_NONE ? err : path_check(file->path, field, e);
+    return fields_end(&f);
 }
 
 struct placed { // a path and where it stood
@@ -157,7 +161,7 @@ static enum err parse_parent(const json_t *json, const char *prefix,
     struct fields f;
     char field[PREFIX_SIZE + 8];
     fields_begin(&f, json, prefix, e);
-    const char *ref = fields_line(&f, "ref", FIELD_OPTIONAL, REF_MAXIMUM);
+    const char *ref = fields_text(&f, "ref", FIELD_OPTIONAL, REF_MAXIMUM);
     parent->uri = fields_line(&f, "uri", FIELD_OPTIONAL, URI_MAXIMUM);
     parent->relation = fields_text(&f, "relation", FIELD_REQUIRED, WORD_MAXIMUM);
     if (parent->relation != NULL && !relation_is_known(parent->relation))
