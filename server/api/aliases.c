@@ -119,13 +119,9 @@ enum err alias_get_handler(struct request *request, struct response *response,
     if (err == ERR_NONE)
         err = alias_get(request->app->registry, model, name, at != NULL ? &at_us : NULL,
                         &alias, e);
-    if (err != ERR_NONE)
-        return err;
-    if (at == NULL)
+    if (err == ERR_NONE)
         respond_alias(response, 200, &alias);
-    else
-        response_json(response, 200, render_named(&alias));
-    return ERR_NONE;
+    return err;
 }
 
 // If-Match and If-None-Match (RFC 9110, 13.1): `*` or a list of entity tags.
