@@ -284,6 +284,12 @@ void exchange_body(struct exchange *x, const void *bytes, size_t size)
     }
 }
 
+bool exchange_is_endless(const struct exchange *x)
+{
+    return x->error.code != ERR_NONE && x->received > DISCARD_MAXIMUM &&
+           x->request.content_length < 0;
+}
+
 static enum err parse_json(struct exchange *x, struct error *e)
 {
     struct request *request = &x->request;

@@ -55,6 +55,8 @@ void exchange_finish(struct exchange *x);
 void exchange_begin(struct exchange *x, const char *method);
 bool exchange_must_answer_early(const struct exchange *x);
 void exchange_body(struct exchange *x, const void *bytes, size_t size);
+// An unwanted body of no stated length that does not end: the connection is cut.
+bool exchange_is_endless(const struct exchange *x);
 void exchange_respond(struct exchange *x);
 
 // server/http/reply.c: hands x->response over to libmicrohttpd.

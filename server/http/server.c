@@ -54,7 +54,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (*size > 0) {
         exchange_body(x, data, *size);
         *size = 0;
-        return MHD_YES;
+        return exchange_is_endless(x) ? MHD_NO : MHD_YES;
     }
     return answer(x);
 }
