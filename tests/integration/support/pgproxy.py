@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A proxy between stratad and PostgreSQL that loses or withholds answers on demand.
+
+It speaks just enough of PostgreSQL's protocol (version 3) to see where the messages of
+the client begin: a type byte and a length after the first, untyped, message.
+"""
+import contextlib
+import socket
+import struct
+import threading
+import urllib.parse
+
+from .postgres import SUPERUSER
+
+
+class PgProxy:
+    """Forwards 127.0.0.1:port to the cluster's Unix socket. `with PgProxy(database) as p`;
+    `p.url` is what stratad connects to."""
+
+    def __init__(self, database):
+        self.database = database
+        self.target = f"{database.cluster.folder}/.s.PGSQL.5432"
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.lock = threading.Lock()
+        self.lose_commits = 0
+        self.lost = 0
+        self.commit_reaches_server = True
+        self.flowing = threading.Event()
+        self.flowing.set()
+        self.sockets = []
+
+    @property
+    def url(self):
+        name = urllib.parse.quote(self.database.name)
+        return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{name}?sslmode=disable"
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.flowing.set()
+        self.listener.close()
+        for link in self.sockets:
+            with contextlib.suppress(OSError):
+                link.close()
+
+    def lose_next_commit(self, *, reaches_server, count=1):
+        """The answers of the next COMMITs are lost with their connections."""
+        with self.lock:
+            self.commit_reaches_server = reaches_server
+            self.lose_commits = count
+
+    def hang(self):
+        """Nothing is forwarded until `flow()`."""
+        self.flowing.clear()
+
+    def flow(self):
+        self.flowing.set()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self.target)
+                self.sockets += [client, server]
+                mute = threading.Event()
+                for run in (self._from_client, self._from_server):
+                    threading.Thread(
+                        target=run, args=(client, server, mute), daemon=True).start()
+
+    def _takes_commit(self, kind, body):
+        if kind != b"Q" or body.rstrip(b"\0").strip().upper() != b"COMMIT":
+            return False
+        with self.lock:
+            if self.lose_commits == 0:
+                return False
+            self.lose_commits -= 1
+            self.lost += 1
+            return True
+
+    def _from_client(self, client, server, mute):
+        with contextlib.suppress(OSError), client.makefile("rb") as stream:
+            kind = b""  # the first message has no type
+            while len(head := stream.read(4)) == 4:
+                body = stream.read(struct.unpack("!I", head)[0] - 4)
+                self.flowing.wait()
+                if self._takes_commit(kind, body):
+                    mute.set()
+                    if self.commit_reaches_server:
+                        # The commit happens; its answer is read here and dropped.
+                        server.sendall(kind + head + body)
+                        continue
+                    break
+                server.sendall(kind + head + body)
+                kind = stream.read(1)
+        self._cut(client, server)
+
+    def _from_server(self, client, server, mute):
+        with contextlib.suppress(OSError):
+            while data := server.recv(1 << 16):
+                if mute.is_set():
+                    break
+                self.flowing.wait()
+                client.sendall(data)
+        self._cut(client, server)
+
+    @staticmethod
+    def _cut(*links):
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""COMMIT whose answer is lost, and a PostgreSQL that hangs: the client is told that the
+outcome is unknown, and a repeat of the same request finds the result (invariant 1)."""
+import time
+
+import pytest
+from support import chain
+from support.pgproxy import PgProxy
+
+FILES = {"model.bin": b"weights", "config.json": b"{}"}
+
+
+@pytest.fixture
+def proxied(make_server):
+    """A server whose PostgreSQL is behind a proxy, and the proxy."""
+    server = make_server(start=False)
+    with PgProxy(server.database) as proxy:
+        server.options["database_url"] = proxy.url
+        server.options["database_timeout"] = "2s"
+        yield server.start(), proxy
+        proxy.flow()
+        server.close()
+
+
+@pytest.mark.parametrize("reaches_server", [True, False])
+def test_invariant_1_a_lost_commit_of_publish_is_found_by_the_retry(
+        proxied, problem, reaches_server):
+    server, proxy = proxied
+    api = server.api()
+    digests = {path: api.put_blob(data) for path, data in FILES.items()}
+    body = {"files": [{"path": p, "sha256": d} for p, d in digests.items()],
+            "idempotency_key": "run-1"}
+    proxy.lose_next_commit(reaches_server=reaches_server)
+    answer = api.post("/models/org/lost/versions", body)
+    problem(answer, 503, "outcome-unknown")
+    assert "Retry-After" in answer.headers
+    assert proxy.lost == 1
+    again = api.post("/models/org/lost/versions", body,
+                     expect=200 if reaches_server else 201).json()
+    assert again["version"] == 1
+    versions = api.get("/models/org/lost/versions").json()["versions"]
+    assert [v["version"] for v in versions] == [1]
+
+
+@pytest.mark.parametrize("reaches_server", [True, False])
+def test_invariant_1_a_lost_commit_of_complete_is_found_by_the_retry(
+        proxied, problem, reaches_server):
+    server, proxy = proxied
+    api = server.api()
+    data = b"bytes of a blob" * 1000
+    upload = api.begin_upload(data)
+    api.put_part(upload, data, 0, expect=204)
+    # Whichever of complete's commits is lost, the answer must be the same in the end.
+    for _ in range(2):
+        proxy.lose_next_commit(reaches_server=reaches_server)
+        answer = api.complete(upload)
+        if answer.status_code == 201:
+            break
+        problem(answer, 503, "outcome-unknown")
+    assert proxy.lost >= 1
+    proxy.lose_next_commit(reaches_server=True, count=0)
+    blob = api.complete(upload, expect=201).json()
+    assert blob == {"sha256": chain.sha256(data), "size": len(data)}
+    assert api.get(f"/blobs/{blob['sha256']}").content == data
+    assert len([f for f in server.tier_files() if blob["sha256"] in f]) == 1
+
+
+@pytest.mark.parametrize("reaches_server", [True, False])
+def test_a_lost_commit_of_a_small_blob_is_found_by_the_retry(
+        proxied, problem, reaches_server):
+    server, proxy = proxied
+    api = server.api()
+    data = b"small"
+    proxy.lose_next_commit(reaches_server=reaches_server)
+    answer = api.put(f"/blobs/{chain.sha256(data)}", data=data)
+    problem(answer, 503, "outcome-unknown")
+    api.put_blob(data)
+    assert api.get(f"/blobs/{chain.sha256(data)}").content == data
+    server.stop()
+    server.start()
+    assert len([f for f in server.tier_files() if "sha256/" in f]) == 1
+
+
+def test_an_alias_whose_commit_was_lost_reads_true_at_once(proxied, problem):
+    server, proxy = proxied
+    api = server.api()
+    api.publish("org/m", FILES)
+    api.publish("org/m", {**FILES, "config.json": b"{2}"})
+    api.put("/models/org/m/aliases/prod", {"version": 1}, expect=201)
+    assert api.get("/models/org/m/aliases/prod").json()["version"] == 1
+    assert api.get("/models/org/m/versions/@prod").json()["version"] == 1
+    proxy.lose_next_commit(reaches_server=True)
+    problem(api.put("/models/org/m/aliases/prod", {"version": 2}), 503,
+            "outcome-unknown")
+    assert api.get("/models/org/m/aliases/prod").json()["version"] == 2
+    assert api.get("/models/org/m/versions/@prod").json()["version"] == 2
+
+
+def test_a_hanging_postgresql_is_503_and_service_resumes(proxied, problem):
+    server, proxy = proxied
+    api = server.api()
+    api.publish("org/m", FILES)
+    cached = api.get("/models/org/m/versions/1/files/model.bin")
+    assert cached.content == FILES["model.bin"]
+    proxy.hang()
+    began = time.monotonic()
+    answer = api.get("/models")
+    problem(answer, 503, "unavailable")
+    assert "Retry-After" in answer.headers
+    assert time.monotonic() - began < 20
+    # What is cached does not wait for the database.
+    began = time.monotonic()
+    again = api.get("/models/org/m/versions/1/files/model.bin", expect=200)
+    assert again.content == FILES["model.bin"]
+    assert time.monotonic() - began < 1
+    proxy.flow()
+    assert api.get("/models", expect=200).json()["models"]
