@@ -61,9 +61,10 @@ class Stratad:
     def command(self):
         command = [str(STRATAD), "--data", str(self.data), "--listen", self.listen,
                    "--port-file", str(self.folder / "port")]
+        options = dict(self.options)
         if self.database is not None:
-            command += ["--database-url", self.database.url]
-        for name, value in self.options.items():
+            options.setdefault("database_url", self.database.url)
+        for name, value in options.items():
             command += ["--" + name.replace("_", "-"), str(value)]
         return command
 
