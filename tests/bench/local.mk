@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# Built and run by ./dev bench alone.
+
+EXTRA_PROGRAMS += %D%/bench-load
+%C%_bench_load_SOURCES = \
+    %D%/load/get.c \
+    %D%/load/http.c \
+    %D%/load/http.h \
+    %D%/load/load.h \
+    %D%/load/main.c \
+    %D%/load/put.c \
+    $(NULL)
+%C%_bench_load_LDADD = -lm
+CLEANFILES += $(EXTRA_PROGRAMS)
