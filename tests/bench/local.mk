@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Built and run by ./dev bench alone.
 
+EXTRA_DIST += \
+    %D%/run.py \
+    %D%/benchmark \
+    $(NULL)
+
 EXTRA_PROGRAMS += %D%/bench-load
 %C%_bench_load_SOURCES = \
     %D%/load/get.c \
