@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
 EXTRA_DIST += \
+    %D%/ARCHITECTURE.md \
+    %D%/OPERATIONS.md \
+    %D%/REFERENCE.md \
     %D%/openapi.yaml \
     $(NULL)
 
