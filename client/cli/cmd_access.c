@@ -53,7 +53,8 @@ static enum strata_status read_token(const char *path, char **token,
     char *begin = line + strspn(line, " \t");
     begin[strcspn(begin, " \t\r\n")] = '\0';
     if (begin[0] == '\0')
-        return fail(e, STRATA_USAGE, "no token on %s", input ? "standard input" : path);
+        return fail_set(e, STRATA_USAGE, "no token on %s",
+                        input ? "standard input" : path);
     *token = alloc_copy(begin);
     return STRATA_OK;
 }

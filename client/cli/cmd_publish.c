@@ -62,9 +62,9 @@ static enum strata_status set_places(const struct invocation *invocation,
     publish->list = option_value(invocation, "files");
     int wanted = publish->list != NULL ? 1 : 2;
     if (invocation->argument_count != wanted) {
-        return fail(e, STRATA_USAGE,
-                    "usage: strata publish DIR MODEL, or "
-                    "strata publish --files LIST MODEL");
+        return fail_set(e, STRATA_USAGE,
+                        "usage: strata publish DIR MODEL, or "
+                        "strata publish --files LIST MODEL");
     }
     if (publish->list == NULL)
         publish->folder = invocation->arguments[0];

@@ -142,7 +142,7 @@ static enum strata_status open_output(const struct invocation *invocation, int *
 {
     const char *output = option_value(invocation, "output");
     if (output == NULL && option_given(invocation, "json"))
-        return fail(e, STRATA_USAGE, "--json needs --output FILE for the bytes");
+        return fail_set(e, STRATA_USAGE, "--json needs --output FILE for the bytes");
     *fd = output != NULL ? open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)
                          : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
     if (*fd < 0)
@@ -155,7 +155,7 @@ enum strata_status cmd_cat(struct invocation *invocation, struct strata_error *e
     struct byte_range range = {.length = UINT64_MAX};
     const char *text = option_value(invocation, "range");
     if (text != NULL && !range_parse(text, &range))
-        return fail(e, STRATA_USAGE, "--range %s: A-B, A- or -N is needed", text);
+        return fail_set(e, STRATA_USAGE, "--range %s: A-B, A- or -N is needed", text);
     AUTO_FD int fd = -1;
     CLEANUP(session_close) struct strata_client *client = NULL;
     enum strata_status status = open_output(invocation, &fd, e);

@@ -234,7 +234,7 @@ enum strata_status cmd_rm(struct invocation *invocation, struct strata_error *e)
 {
     const char *ref = invocation->arguments[0];
     if (strchr(ref, '@') == NULL)
-        return fail(e, STRATA_USAGE, "name the version to delete, as %s@7", ref);
+        return fail_set(e, STRATA_USAGE, "name the version to delete, as %s@7", ref);
     CLEANUP(session_close) struct strata_client *client = NULL;
     AUTO_FREE char *text = NULL;
     enum strata_status status = session_open(invocation, &client, e);

@@ -50,7 +50,7 @@ static enum strata_status read_file(json_t **json, struct strata_error *e)
     json_error_t error;
     *json = json_load_file(path, 0, &error);
     if (*json == NULL)
-        return fail(e, STRATA_LOCAL, "%s: %s", path, error.text);
+        return fail_set(e, STRATA_LOCAL, "%s: %s", path, error.text);
     return STRATA_OK;
 }
 
@@ -98,7 +98,7 @@ enum strata_status cli_config_save(const struct cli_config *config, char **path,
         json_pack("{s:s, s:s}", "url", config->url, "token", config->token);
     AUTO_FREE char *text = json_dumps(json, JSON_INDENT(2));
     if (text == NULL)
-        return fail(e, STRATA_USAGE, "the URL or the token is not UTF-8");
+        return fail_set(e, STRATA_USAGE, "the URL or the token is not UTF-8");
     AUTO_FREE char *final = alloc_printf("%s/config.json", folder);
     AUTO_FREE char *temporary = alloc_printf("%s.XXXXXX", final);
     AUTO_FD int fd = mkostemp(temporary, O_CLOEXEC); // made with mode 0600

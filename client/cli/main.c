@@ -71,6 +71,6 @@ int main(int argc, char **argv)
     // A verify that found something has printed its document already.
     bool printed = status == STRATA_CORRUPT && e.detail[0] == '\0';
     if (status != STRATA_OK && !printed)
-        print_error(&e, wants_json(argc, argv));
+        report_error(&e, wants_json(argc, argv));
     return (int)status;
 }

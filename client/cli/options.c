@@ -79,9 +79,9 @@ static enum strata_status unknown(const struct command *command, int argc, char 
                                   int index, int value, struct strata_error *e)
 {
     const char *word = index > 0 && index <= argc ? argv[index - 1] : "";
-    return fail(e, STRATA_USAGE, "%s: %s; see strata %s --help", word,
-                value == ':' ? "a value is missing" : "there is no such option",
-                command->name);
+    return fail_set(e, STRATA_USAGE, "%s: %s; see strata %s --help", word,
+                    value == ':' ? "a value is missing" : "there is no such option",
+                    command->name);
 }
 
 static enum strata_status parse(struct invocation *invocation, size_t total, int argc,
@@ -111,7 +111,7 @@ static enum strata_status parse(struct invocation *invocation, size_t total, int
             const struct option_spec *spec = spec_at(command, i);
             if (value == FIRST_LONG + (int)i || value == spec->letter) {
                 if (!spec->repeats && option_given(invocation, spec->name))
-                    return fail(e, STRATA_USAGE, "--%s is given twice", spec->name);
+                    return fail_set(e, STRATA_USAGE, "--%s is given twice", spec->name);
                 add_value(invocation, spec->name, optarg);
                 break;
             }
@@ -134,8 +134,8 @@ enum strata_status invocation_parse(struct invocation *invocation,
     invocation->help = option_given(invocation, "help");
     int count = invocation->argument_count;
     if (!invocation->help && (count < command->least || count > command->most))
-        return fail(e, STRATA_USAGE, "usage: strata %s [OPTION...] %s", command->name,
-                    command->arguments);
+        return fail_set(e, STRATA_USAGE, "usage: strata %s [OPTION...] %s",
+                        command->name, command->arguments);
     return STRATA_OK;
 }
 
@@ -188,8 +188,8 @@ enum strata_status option_number(const struct invocation *invocation, const char
     *number = strtol(text, &end, 10);
     if (errno == 0 && end > text && *end == '\0' && *number >= least && *number <= most)
         return STRATA_OK;
-    return fail(e, STRATA_USAGE, "--%s takes a number from %ld to %ld", name, least,
-                most);
+    return fail_set(e, STRATA_USAGE, "--%s takes a number from %ld to %ld", name, least,
+                    most);
 }
 
 static void help_option(const struct option_spec *spec, FILE *to)

@@ -54,19 +54,19 @@ static enum strata_status read_pairs(const struct invocation *invocation,
     for (size_t i = 0; values[i] != NULL; i++) {
         const char *equals = strchr(values[i], '=');
         if (equals == NULL || equals == values[i])
-            return fail(e, STRATA_USAGE, "--%s %s: KEY=VALUE is needed", option,
-                        values[i]);
+            return fail_set(e, STRATA_USAGE, "--%s %s: KEY=VALUE is needed", option,
+                            values[i]);
         AUTO_FREE char *key = alloc_copy_n(values[i], (size_t)(equals - values[i]));
         json_t *value = make(equals + 1);
         if (value == NULL)
-            return fail(e, STRATA_USAGE, "--%s %s: the value is not allowed", option,
-                        values[i]);
+            return fail_set(e, STRATA_USAGE, "--%s %s: the value is not allowed",
+                            option, values[i]);
         if (json_object_get(object, key) != NULL) {
             json_decref(value);
-            return fail(e, STRATA_USAGE, "--%s %s is given twice", option, key);
+            return fail_set(e, STRATA_USAGE, "--%s %s is given twice", option, key);
         }
         if (json_object_set_new(object, key, value) != 0)
-            return fail(e, STRATA_USAGE, "--%s %s is not UTF-8", option, values[i]);
+            return fail_set(e, STRATA_USAGE, "--%s %s is not UTF-8", option, values[i]);
     }
     return STRATA_OK;
 }
@@ -83,14 +83,15 @@ static enum strata_status read_parents(const struct invocation *invocation,
     for (size_t i = 0; values[i] != NULL; i++) {
         const char *colon = strrchr(values[i], ':');
         if (colon == NULL || colon == values[i] || colon[1] == '\0')
-            return fail(e, STRATA_USAGE, "--parent %s: REF:RELATION is needed",
-                        values[i]);
+            return fail_set(e, STRATA_USAGE, "--parent %s: REF:RELATION is needed",
+                            values[i]);
         AUTO_FREE char *name = alloc_copy_n(values[i], (size_t)(colon - values[i]));
         struct ref ref;
         bool inside = ref_parse(name, "parent", &ref, NULL) == ERR_NONE;
         if (!inside && strchr(name, ':') == NULL)
-            return fail(e, STRATA_USAGE, "--parent %s: %s is neither a ref nor a URI",
-                        values[i], name);
+            return fail_set(e, STRATA_USAGE,
+                            "--parent %s: %s is neither a ref nor a URI", values[i],
+                            name);
         json_array_append_new(parents, json_pack("{s:s, s:s}", inside ? "ref" : "uri",
                                                  name, "relation", colon + 1));
     }
@@ -143,7 +144,7 @@ enum strata_status origins_read(const struct invocation *invocation, json_t **re
                                           {"repository", "repository"}};
     const char *tier = option_value(invocation, "tier");
     if (tier != NULL && strcmp(tier, "hot") != 0)
-        return fail(e, STRATA_USAGE, "--tier %s: only hot takes uploads", tier);
+        return fail_set(e, STRATA_USAGE, "--tier %s: only hot takes uploads", tier);
     AUTO_JSON json_t *origins = json_object();
     enum strata_status status = read_parents(invocation, origins, e);
     if (status == STRATA_OK)

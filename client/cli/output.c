@@ -102,7 +102,7 @@ static void print_error_json(const struct strata_error *e)
     puts(text != NULL ? text : "{\"error\":{}}");
 }
 
-void print_error(const struct strata_error *e, bool json)
+void report_error(const struct strata_error *e, bool json)
 {
     if (json)
         print_error_json(e);

@@ -26,4 +26,4 @@ void table_print(struct table *table);           // and frees
 // STRATA_LOCAL when standard output cannot be written.
 enum strata_status print_json(const char *text, struct strata_error *e);
 // What went wrong, on standard error; with `json` also as a document.
-void print_error(const struct strata_error *e, bool json);
+void report_error(const struct strata_error *e, bool json);

@@ -65,7 +65,7 @@ enum strata_status session_list(struct strata_client *client, page_fn *page,
         AUTO_JSON json_t *json = json_loads(text, 0, NULL);
         json_t *items = json_object_get(json, plural);
         if (!json_is_array(items))
-            return fail(e, STRATA_FAILED, "the server's answer has no %s", plural);
+            return fail_set(e, STRATA_FAILED, "the server's answer has no %s", plural);
         json_array_extend(all, items);
         free(token);
         token = alloc_copy(json_string_value(json_object_get(json, "next_page_token")));

@@ -102,10 +102,10 @@ static enum strata_status alias_path(const struct ref *ref, const char *alias,
                                      struct strata_error *e)
 {
     if (!alias_is_valid(alias)) {
-        return fail(e, STRATA_USAGE,
-                    "%s: an alias matches [A-Za-z0-9][A-Za-z0-9._-]{0,95} and is "
-                    "neither a number nor latest",
-                    alias);
+        return fail_set(e, STRATA_USAGE,
+                        "%s: an alias matches [A-Za-z0-9][A-Za-z0-9._-]{0,95} and is "
+                        "neither a number nor latest",
+                        alias);
     }
     AUTO_FREE char *rest = alloc_printf("/aliases/%s%s", alias, more);
     *path = client_model_path(ref, rest);
@@ -178,7 +178,7 @@ enum strata_status strata_token_create(struct strata_client *client,
         json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "principal", principal, "role", role,
                   "kind", kind, "description", description, "expires_at", expires_at);
     if (body == NULL)
-        return fail(e, STRATA_USAGE, "principal, role or description is not UTF-8");
+        return fail_set(e, STRATA_USAGE, "principal, role or description is not UTF-8");
     struct call call = {
         .method = "POST", .path = "/api/v1/tokens", .body = body, .once = true};
     return client_call_text(client, &call, json, e);

@@ -25,16 +25,16 @@
 static enum strata_status check_url(const char *url, struct strata_error *e)
 {
     if (url == NULL || url[0] == '\0')
-        return fail(e, STRATA_USAGE,
-                    "no server: run `strata login URL` or set STRATA_URL");
+        return fail_set(e, STRATA_USAGE,
+                        "no server: run `strata login URL` or set STRATA_URL");
     if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
-        return fail(e, STRATA_USAGE,
-                    "the server's URL begins with http:// or https://, "
-                    "not %s",
-                    url);
+        return fail_set(e, STRATA_USAGE,
+                        "the server's URL begins with http:// or https://, "
+                        "not %s",
+                        url);
     }
     if (strpbrk(url, "?# \t\r\n") != NULL)
-        return fail(e, STRATA_USAGE, "%s is not the URL of a server", url);
+        return fail_set(e, STRATA_USAGE, "%s is not the URL of a server", url);
     return STRATA_OK;
 }
 
@@ -47,7 +47,7 @@ enum strata_status strata_client_new(const struct strata_options *options,
     if (status != STRATA_OK)
         return status;
     if (options->token != NULL && strpbrk(options->token, " \t\r\n") != NULL)
-        return fail(e, STRATA_USAGE, "the token has white space in it");
+        return fail_set(e, STRATA_USAGE, "the token has white space in it");
     struct strata_client *client = alloc_zero(sizeof *client);
     client->base = alloc_copy(options->url);
     for (size_t n = strlen(client->base); n > 0 && client->base[n - 1] == '/'; n--)
@@ -196,7 +196,7 @@ enum strata_status client_attempt(struct strata_client *client,
     attempt->sent = !json_is_false(sent);
     attempt->retry = err == ERR_UNAVAILABLE;
     enum strata_status status = err == ERR_UNAVAILABLE ? STRATA_AWAY : STRATA_FAILED;
-    return fail(e, status, "%s", error.detail);
+    return fail_set(e, status, "%s", error.detail);
 }
 
 // Whether a request that must take effect once at most may be sent again.
@@ -257,9 +257,9 @@ enum strata_status client_call(struct strata_client *client, const struct call *
     *answer = json_loadb(body->data, body->size, JSON_DECODE_ANY, NULL);
     if (*answer != NULL)
         return STRATA_OK;
-    return fail(e, STRATA_FAILED,
-                "%s%s did not answer with JSON: is it a Strata server?", client->base,
-                call->path);
+    return fail_set(e, STRATA_FAILED,
+                    "%s%s did not answer with JSON: is it a Strata server?",
+                    client->base, call->path);
 }
 
 enum strata_status client_call_text(struct strata_client *client,
@@ -275,9 +275,9 @@ enum strata_status client_call_text(struct strata_client *client,
     AUTO_JSON json_t *json =
         json_loadb(buf_text(body), body->size, JSON_DECODE_ANY, NULL);
     if (json == NULL) {
-        return fail(e, STRATA_FAILED,
-                    "%s%s did not answer with JSON: is it a Strata server?",
-                    client->base, call->path);
+        return fail_set(e, STRATA_FAILED,
+                        "%s%s did not answer with JSON: is it a Strata server?",
+                        client->base, call->path);
     }
     *text = buf_steal(&attempt.response.body);
     return STRATA_OK;
@@ -309,7 +309,7 @@ enum strata_status client_parse_ref(const char *text, struct ref *ref,
     struct error error = {0};
     if (ref_parse(text, "ref", ref, &error) == ERR_NONE)
         return STRATA_OK;
-    return fail(e, STRATA_USAGE, "%s: %s", text, error.detail);
+    return fail_set(e, STRATA_USAGE, "%s: %s", text, error.detail);
 }
 
 enum strata_status client_parse_model(const char *text, struct ref *ref,
@@ -318,5 +318,5 @@ enum strata_status client_parse_model(const char *text, struct ref *ref,
     struct error error = {0};
     if (ref_parse_model(text, "model", ref, &error) == ERR_NONE)
         return STRATA_OK;
-    return fail(e, STRATA_USAGE, "%s: %s", text, error.detail);
+    return fail_set(e, STRATA_USAGE, "%s: %s", text, error.detail);
 }

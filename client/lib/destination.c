@@ -47,7 +47,7 @@ static enum strata_status not_safe(const struct destination *to, const char *pat
                                    int errnum, struct strata_error *e)
 {
     if (errnum == ELOOP || errnum == ENOTDIR) {
-        return fail(
+        return fail_set(
             e, STRATA_LOCAL,
             "%s/%s: on the way lies a symbolic link or a file; it is not followed",
             to->path, path);
@@ -124,7 +124,7 @@ enum strata_status destination_open_file(struct destination *to, const char *pat
     if (fstat(found, &st) != 0)
         return fail_errno(e, errno, "%s/%s", to->path, path);
     if (!S_ISREG(st.st_mode))
-        return fail(e, STRATA_LOCAL, "%s/%s is not a regular file", to->path, path);
+        return fail_set(e, STRATA_LOCAL, "%s/%s is not a regular file", to->path, path);
     *fd = steal_fd(&found);
     return STRATA_OK;
 }
@@ -157,7 +157,8 @@ enum strata_status destination_open_partial(struct destination *to,
     AUTO_FD int fd = open_locked(to->partial_fd, name);
     // ENOENT: its folder went away with the end of another pull.
     if (fd < 0 && (errno == EWOULDBLOCK || errno == ENOENT)) {
-        return fail(e, STRATA_CONFLICT, "another pull into %s is under way", to->path);
+        return fail_set(e, STRATA_CONFLICT, "another pull into %s is under way",
+                        to->path);
     }
     if (fd < 0)
         return fail_errno(e, errno, "%s/%s/%s", to->path, DESTINATION_PARTIAL, name);

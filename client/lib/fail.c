@@ -16,8 +16,8 @@ static void fill(struct strata_error *e, enum strata_status status, const char *
     vsnprintf(e->detail, sizeof e->detail, format, args);
 }
 
-enum strata_status fail(struct strata_error *e, enum strata_status status,
-                        const char *format, ...)
+enum strata_status fail_set(struct strata_error *e, enum strata_status status,
+                            const char *format, ...)
 {
     if (e == NULL)
         return status;
@@ -50,7 +50,7 @@ enum strata_status fail_errno(struct strata_error *e, int errnum, const char *fo
 
 enum strata_status fail_usage(struct strata_error *e, const struct error *from)
 {
-    fail(e, STRATA_USAGE, "%s", from->detail);
+    fail_set(e, STRATA_USAGE, "%s", from->detail);
     if (e != NULL)
         snprintf(e->field, sizeof e->field, "%s", from->field);
     return STRATA_USAGE;

@@ -8,8 +8,8 @@
 #include "client/lib/strata.h"
 #include "common/error.h"
 
-enum strata_status fail(struct strata_error *e, enum strata_status status,
-                        const char *format, ...) PRINTF_LIKE(3, 4);
+enum strata_status fail_set(struct strata_error *e, enum strata_status status,
+                            const char *format, ...) PRINTF_LIKE(3, 4);
 // STRATA_LOCAL with the text of errnum; says so plainly when the disk is full.
 enum strata_status fail_errno(struct strata_error *e, int errnum, const char *format,
                               ...) PRINTF_LIKE(3, 4);

@@ -126,12 +126,13 @@ static enum strata_status fetch_once(const struct fetch *fetch, size_t *at, size
     if (stream->status != STRATA_OK && !stream->bad)
         return stream->status; // *e is filled in
     if (stream->bad)
-        status =
-            fail(&error, STRATA_CORRUPT, "chunk %zu of blob %s came wrong", *at, hex);
+        status = fail_set(&error, STRATA_CORRUPT, "chunk %zu of blob %s came wrong",
+                          *at, hex);
     else if (stream->unsuited)
-        status = fail(&error, STRATA_FAILED, "blob %s: another range came", hex);
+        status = fail_set(&error, STRATA_FAILED, "blob %s: another range came", hex);
     else if (status == STRATA_OK && *at <= last)
-        status = fail(&error, STRATA_AWAY, "blob %s: the answer was cut short", hex);
+        status =
+            fail_set(&error, STRATA_AWAY, "blob %s: the answer was cut short", hex);
     *e = error;
     return status;
 }
@@ -142,7 +143,7 @@ enum strata_status fetch_chunks(const struct fetch *fetch, size_t first, size_t 
     // An empty blob has nothing to send.
     if (fetch->chain->size == 0) {
         if (!chain_check_chunk(fetch->chain, 0, "", 0))
-            return fail(e, STRATA_CORRUPT, "the chain of an empty blob is wrong");
+            return fail_set(e, STRATA_CORRUPT, "the chain of an empty blob is wrong");
         return fetch->checked(fetch->context, 0, e);
     }
     size_t at = first;

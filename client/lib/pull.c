@@ -78,8 +78,8 @@ enum strata_status strata_pull(struct strata_client *client,
     CLEANUP(work_clear) struct work work;
     work_init(&work, client, WORK_PULL, &version, &to, is_wanted, &choice, watch);
     if (work.count == 0)
-        return fail(e, STRATA_NOT_FOUND, "no file of %s matches the patterns",
-                    pull->ref);
+        return fail_set(e, STRATA_NOT_FOUND, "no file of %s matches the patterns",
+                        pull->ref);
     status = work_run(&work, e);
     if (status == STRATA_OK)
         *json = pull_json(&version, &work, pull->folder);
@@ -126,6 +126,6 @@ enum strata_status strata_verify(struct strata_client *client, const char *ref,
     *text = json_dumps(json, JSON_COMPACT);
     if (count == 0)
         return STRATA_OK;
-    return fail(e, STRATA_CORRUPT, "%zu of %zu files are not what %s says", count,
-                work.count, ref);
+    return fail_set(e, STRATA_CORRUPT, "%zu of %zu files are not what %s says", count,
+                    work.count, ref);
 }

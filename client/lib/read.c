@@ -52,10 +52,10 @@ static enum strata_status set_range(struct reader *reader, uint64_t size,
         reader->begin = (uint64_t)offset;
     }
     if (reader->begin > size || (reader->begin == size && size > 0)) {
-        return fail(e, STRATA_USAGE,
-                    "the range begins behind the end: the file has %llu "
-                    "bytes",
-                    (unsigned long long)size);
+        return fail_set(e, STRATA_USAGE,
+                        "the range begins behind the end: the file has %llu "
+                        "bytes",
+                        (unsigned long long)size);
     }
     uint64_t left = size - reader->begin;
     reader->end = reader->begin + (length < left ? length : left);
@@ -75,7 +75,7 @@ enum strata_status strata_read(struct strata_client *client, const char *ref,
         return status;
     const struct version_file *file = version_find(&version, path);
     if (file == NULL)
-        return fail(e, STRATA_NOT_FOUND, "%s has no file %s", ref, path);
+        return fail_set(e, STRATA_NOT_FOUND, "%s has no file %s", ref, path);
     status = set_range(&reader, file->size, offset, length, e);
     if (status == STRATA_OK)
         status = version_chain(client, file, &chain, e);

@@ -65,15 +65,15 @@ static enum strata_status read_line(const char *list, int number, char *line,
     struct digest digest;
     struct error error = {0};
     if (!digest_parse(line, &digest)) {
-        return fail(e, STRATA_USAGE, "%s, line %d does not begin with a SHA-256", list,
-                    number);
+        return fail_set(e, STRATA_USAGE, "%s, line %d does not begin with a SHA-256",
+                        list, number);
     }
     if (path > line + size && path_check(path, "path", &error) == ERR_NONE) {
         json_array_append_new(files, file_json(path, line));
         return STRATA_OK;
     }
-    return fail(e, STRATA_USAGE, "%s, line %d: %s", list, number,
-                error.detail[0] != '\0' ? error.detail : "the path is missing");
+    return fail_set(e, STRATA_USAGE, "%s, line %d: %s", list, number,
+                    error.detail[0] != '\0' ? error.detail : "the path is missing");
 }
 
 static void close_file(FILE **file)
@@ -99,7 +99,7 @@ enum strata_status request_read_list(const char *list, json_t **result,
     if (ferror(file))
         return fail_errno(e, errno, "%s", list);
     if (json_array_size(files) == 0)
-        return fail(e, STRATA_USAGE, "%s names no files", list);
+        return fail_set(e, STRATA_USAGE, "%s names no files", list);
     *result = steal_ptr(files);
     return STRATA_OK;
 }
@@ -124,7 +124,7 @@ static enum strata_status add_code(json_t *body, const struct ci *ci,
     bool whole = json_object_get(code, "commit") != NULL &&
                  json_object_get(code, "repository") != NULL;
     if (!whole && said)
-        return fail(e, STRATA_USAGE, "the commit and the repository go together");
+        return fail_set(e, STRATA_USAGE, "the commit and the repository go together");
     if (!whole)
         json_object_del(body, "code");
     return STRATA_OK;
@@ -166,7 +166,7 @@ enum strata_status request_build(json_t *files, const char *origins,
                                  ? json_loads(origins, JSON_REJECT_DUPLICATES, NULL)
                                  : json_object();
     if (!json_is_object(body))
-        return fail(e, STRATA_USAGE, "the origins are not a JSON object");
+        return fail_set(e, STRATA_USAGE, "the origins are not a JSON object");
     json_object_set(body, "files", owned);
     enum strata_status status = add_code(body, ci, e);
     if (status != STRATA_OK)

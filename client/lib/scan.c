@@ -44,7 +44,7 @@ static enum strata_status add(struct source_list *list, const char *path,
 {
     struct error error = {0};
     if (path_check(path, "path", &error) != ERR_NONE)
-        return fail(e, STRATA_LOCAL, "%s: %s", disk, error.detail);
+        return fail_set(e, STRATA_LOCAL, "%s: %s", disk, error.detail);
     if ((list->count & (list->count - 1)) == 0) // doubles when it is full
         list->items = alloc_grow(list->items, list->count > 0 ? 2 * list->count : 1,
                                  sizeof *list->items);
@@ -60,7 +60,7 @@ enum strata_status source_add(struct source_list *list, const char *path,
     if (stat(disk, &st) != 0)
         return fail_errno(e, errno, "%s", disk);
     if (!S_ISREG(st.st_mode))
-        return fail(e, STRATA_LOCAL, "%s is not a regular file", disk);
+        return fail_set(e, STRATA_LOCAL, "%s is not a regular file", disk);
     return add(list, path, disk, &st, e);
 }
 
@@ -76,7 +76,7 @@ static enum strata_status read_ignore_file(struct scan *scan, struct strata_erro
     ssize_t size;
     while ((size = read(fd, piece, sizeof piece)) > 0) {
         if (!buf_append(&text, piece, (size_t)size))
-            return fail(e, STRATA_LOCAL, "%s is too long", path);
+            return fail_set(e, STRATA_LOCAL, "%s is too long", path);
     }
     if (size < 0)
         return fail_errno(e, errno, "%s", path);
@@ -95,8 +95,8 @@ static enum strata_status check_link(const struct scan *scan, const char *disk,
     if (at_root || (strncmp(target, scan->real_root, size) == 0 &&
                     (target[size] == '/' || target[size] == '\0')))
         return STRATA_OK;
-    return fail(e, STRATA_LOCAL, "the symbolic link %s leads out of %s, to %s", disk,
-                scan->root, target);
+    return fail_set(e, STRATA_LOCAL, "the symbolic link %s leads out of %s, to %s",
+                    disk, scan->root, target);
 }
 
 static enum strata_status walk(struct scan *scan, const char *path, const char *disk,
@@ -106,10 +106,11 @@ static enum strata_status enter(struct scan *scan, const char *path, const char 
                                 const struct stat *st, struct strata_error *e)
 {
     if (scan->depth == DEPTH_MAXIMUM)
-        return fail(e, STRATA_LOCAL, "%s lies too deep", disk);
+        return fail_set(e, STRATA_LOCAL, "%s lies too deep", disk);
     for (int i = 0; i < scan->depth; i++) {
         if (scan->above[i].st_dev == st->st_dev && scan->above[i].st_ino == st->st_ino)
-            return fail(e, STRATA_LOCAL, "%s leads back to a folder above it", disk);
+            return fail_set(e, STRATA_LOCAL, "%s leads back to a folder above it",
+                            disk);
     }
     scan->above[scan->depth++] = *st;
     enum strata_status status = walk(scan, path, disk, e);
@@ -134,7 +135,7 @@ static enum strata_status visit(struct scan *scan, const char *path, const char 
     if (S_ISDIR(st.st_mode))
         return enter(scan, path, disk, &st, e);
     if (!S_ISREG(st.st_mode))
-        return fail(e, STRATA_LOCAL, "%s is neither a file nor a folder", disk);
+        return fail_set(e, STRATA_LOCAL, "%s is neither a file nor a folder", disk);
     return add(scan->list, path, disk, &st, e);
 }
 
@@ -183,7 +184,7 @@ enum strata_status source_scan(const char *folder, struct source_list *list,
     if (status == STRATA_OK)
         status = enter(&scan, "", folder, &st, e);
     if (status == STRATA_OK && list->count == 0)
-        status = fail(e, STRATA_LOCAL, "%s holds no files to publish", folder);
+        status = fail_set(e, STRATA_LOCAL, "%s holds no files to publish", folder);
     if (list->count > 0)
         qsort(list->items, list->count, sizeof *list->items, source_compare);
     return status;

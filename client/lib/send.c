@@ -211,8 +211,8 @@ static enum strata_status restart(struct send *send, struct send_item *item,
                                   struct strata_error *e)
 {
     if (++item->restarts > RESTARTS_MAXIMUM) {
-        return fail(e, STRATA_FAILED, "the upload of %s was lost again and again",
-                    item->source->path);
+        return fail_set(e, STRATA_FAILED, "the upload of %s was lost again and again",
+                        item->source->path);
     }
     send_item_close(item, true);
     LOCK_SCOPE(&send->mutex);

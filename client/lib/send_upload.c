@@ -39,7 +39,8 @@ static enum err on_read(void *context, uint64_t offset, void *bytes, size_t room
     if (got < 0)
         fail_errno(&body->error, errno, "%s", body->source->disk);
     else
-        fail(&body->error, STRATA_LOCAL, "%s changed meanwhile", body->source->disk);
+        fail_set(&body->error, STRATA_LOCAL, "%s changed meanwhile",
+                 body->source->disk);
     return error_set(e, ERR_INTERNAL, "stopped");
 }
 
@@ -133,8 +134,8 @@ static enum strata_status take_upload(struct send *send, struct send_item *item,
     uint64_t wanted = (uint64_t)item->source->st.st_size;
     if (id == NULL || strlen(id) >= sizeof item->upload || step < 1 ||
         (uint64_t)size != wanted || (wanted - 1) / (uint64_t)step >= PARTS_MAXIMUM)
-        return fail(e, STRATA_FAILED, "the server's answer is no upload of %s",
-                    item->source->path);
+        return fail_set(e, STRATA_FAILED, "the server's answer is no upload of %s",
+                        item->source->path);
     snprintf(item->upload, sizeof item->upload, "%s", id);
     item->part_size = (uint64_t)step;
     item->part_count = (size_t)((wanted - 1) / item->part_size + 1);
@@ -362,8 +363,8 @@ static enum strata_status check_blob(const struct send_item *item, const json_t 
     if (text != NULL && digest_parse(text, &digest) &&
         digest_equal(&digest, &item->source->sha256))
         return STRATA_OK;
-    return fail(e, STRATA_CORRUPT, "the server has other bytes of %s",
-                item->source->path);
+    return fail_set(e, STRATA_CORRUPT, "the server has other bytes of %s",
+                    item->source->path);
 }
 
 enum strata_status send_item_complete(struct send *send, struct send_item *item,

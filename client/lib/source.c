@@ -30,7 +30,7 @@ void source_list_clear(struct source_list *list)
 
 static enum strata_status changed(const struct source *source, struct strata_error *e)
 {
-    return fail(e, STRATA_LOCAL, "%s changed meanwhile", source->disk);
+    return fail_set(e, STRATA_LOCAL, "%s changed meanwhile", source->disk);
 }
 
 static bool is_same(const struct stat *a, const struct stat *b)
@@ -71,7 +71,7 @@ static enum strata_status hash_fd(const struct source *source, int fd,
     posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     for (;;) {
         if (cancel != NULL && atomic_load(cancel))
-            return fail(e, STRATA_FAILED, "stopped");
+            return fail_set(e, STRATA_FAILED, "stopped");
         ssize_t size = read(fd, piece, READ_PIECE);
         if (size < 0 && errno == EINTR)
             continue;

@@ -31,13 +31,14 @@ static enum strata_status read_file(const json_t *json, struct version_file *fil
     json_t *size = json_object_get(json, "size");
     struct error error = {0};
     if (path == NULL || path_check(path, "path", &error) != ERR_NONE) {
-        return fail(e, STRATA_CORRUPT, "the manifest names an unsafe path: %s",
-                    error.detail);
+        return fail_set(e, STRATA_CORRUPT, "the manifest names an unsafe path: %s",
+                        error.detail);
     }
     if (!json_is_integer(size) || json_integer_value(size) < 0 ||
         !read_digest(json, "sha256", &file->sha256) ||
         !read_digest(json, "chain_root", &file->chain_root))
-        return fail(e, STRATA_CORRUPT, "the manifest's entry of %s is damaged", path);
+        return fail_set(e, STRATA_CORRUPT, "the manifest's entry of %s is damaged",
+                        path);
     file->size = (uint64_t)json_integer_value(size);
     file->path = alloc_copy(path);
     return STRATA_OK;
@@ -50,7 +51,7 @@ static enum strata_status read_manifest(const json_t *json, struct version *vers
     json_t *files = json_object_get(json, "files");
     version->number = json_integer_value(json_object_get(json, "version"));
     if (model == NULL || !json_is_array(files) || version->number < 1)
-        return fail(e, STRATA_CORRUPT, "the manifest is damaged");
+        return fail_set(e, STRATA_CORRUPT, "the manifest is damaged");
     version->model = alloc_copy(model);
     version->files = alloc_array(json_array_size(files), sizeof *version->files);
     size_t i;
@@ -81,7 +82,7 @@ static enum strata_status resolve(struct strata_client *client, struct ref *ref,
     if (text == NULL || number < 1 ||
         strncmp(text, DIGEST_PREFIX, strlen(DIGEST_PREFIX)) != 0 ||
         !digest_parse(text + strlen(DIGEST_PREFIX), digest))
-        return fail(e, STRATA_FAILED, "the server's answer names no version");
+        return fail_set(e, STRATA_FAILED, "the server's answer names no version");
     ref->kind = REF_NUMBER;
     ref->number = number;
     return STRATA_OK;
@@ -109,7 +110,7 @@ enum strata_status version_fetch(struct strata_client *client, const char *text,
     if (!digest_equal(&digest, &version->digest)) {
         char hex[DIGEST_HEX_SIZE];
         digest_format(&digest, hex);
-        return fail(
+        return fail_set(
             e, STRATA_CORRUPT,
             "the manifest of %s hashes to %s, which is not the version's digest", text,
             hex);
@@ -142,8 +143,8 @@ static enum strata_status fetch_chain(struct strata_client *client,
     struct error error = {0};
     if (chain_from_json(json, file->size, "", chain, &error) == ERR_NONE)
         return STRATA_OK;
-    return fail(e, STRATA_CORRUPT, "the chain of %s: %s: %s", file->path, error.field,
-                error.detail);
+    return fail_set(e, STRATA_CORRUPT, "the chain of %s: %s: %s", file->path,
+                    error.field, error.detail);
 }
 
 enum strata_status version_chain(struct strata_client *client,
@@ -163,6 +164,6 @@ enum strata_status version_chain(struct strata_client *client,
     if (chain_is_bound(chain, &file->sha256, &file->chain_root))
         return STRATA_OK;
     chain_clear(chain);
-    return fail(e, STRATA_CORRUPT, "the chain of %s is not the one of the manifest",
-                file->path);
+    return fail_set(e, STRATA_CORRUPT, "the chain of %s is not the one of the manifest",
+                    file->path);
 }

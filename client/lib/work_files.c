@@ -84,8 +84,8 @@ static enum strata_status open_partial(struct work *work, struct item *item,
 {
     if (strncmp(item->file->path, DESTINATION_PARTIAL "/",
                 strlen(DESTINATION_PARTIAL "/")) == 0) {
-        return fail(e, STRATA_LOCAL, "%s: this folder is for unfinished files",
-                    item->file->path);
+        return fail_set(e, STRATA_LOCAL, "%s: this folder is for unfinished files",
+                        item->file->path);
     }
     enum strata_status status = destination_open_partial(
         work->to, &item->file->sha256, item->file->size, &item->fd, e);

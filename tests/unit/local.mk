@@ -4,6 +4,8 @@
 unit_tests = \
     %D%/test_cache \
     %D%/test_chain \
+    %D%/test_ci \
+    %D%/test_conditions \
     %D%/test_config \
     %D%/test_embedded \
     %D%/test_fields \
@@ -11,12 +13,15 @@ unit_tests = \
     %D%/test_manifest \
     %D%/test_metrics \
     %D%/test_names \
+    %D%/test_options \
+    %D%/test_pattern \
     %D%/test_publish_parse \
-    %D%/test_target \
-    %D%/test_token_text \
     %D%/test_range \
-    %D%/test_conditions \
+    %D%/test_source \
+    %D%/test_state \
+    %D%/test_target \
     %D%/test_tier_file \
+    %D%/test_token_text \
     $(NULL)
 
 if HAVE_CMOCKA
@@ -25,4 +30,4 @@ TESTS += $(unit_tests)
 endif
 
 # What every unit test may link; objects that it does not use stay out.
-LDADD = libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
+LDADD = libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
