@@ -3,7 +3,6 @@
 EXTRA_DIST += \
     %D%/ARCHITECTURE.md \
     %D%/OPERATIONS.md \
-    %D%/REFERENCE.md \
     %D%/openapi.yaml \
     $(NULL)
 
