@@ -105,15 +105,17 @@ bool clock_parse(const char *text, int64_t *wall_us)
 {
     struct tm tm = {0};
     const char *p = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    if (p == NULL || tm.tm_year > 8099 || tm.tm_year < 0)
+    if (p != text + strlen("2026-01-31T12:00:00") || tm.tm_year > 8099 ||
+        tm.tm_year < 0)
         return false;
+    int day = tm.tm_mday;
     int64_t fraction = 0, offset = 0;
     if (*p == '.' && (p = parse_fraction(p + 1, &fraction)) == NULL)
         return false;
     if ((p = parse_offset(p, &offset)) == NULL || *p != '\0')
         return false;
     *wall_us = ((int64_t)timegm(&tm) - offset) * 1000000 + fraction;
-    return true;
+    return tm.tm_mday == day; // there is no 30th of February
 }
 
 struct timespec clock_deadline(int64_t monotonic_ms)

@@ -6,6 +6,7 @@ unit_tests = \
     %D%/test_chain \
     %D%/test_ci \
     %D%/test_conditions \
+    %D%/test_clock \
     %D%/test_config \
     %D%/test_embedded \
     %D%/test_fields \
