@@ -110,7 +110,6 @@ UPLOADS = [
     ({"chain": {"states": ["ab" * 32], "more": 1}}, None, None),
     ({"more": 1}, UNKNOWN, "more"),
     ({"Size": 1000}, UNKNOWN, "Size"),
-    ({"": 1}, UNKNOWN, None),
 ]
 
 
@@ -362,7 +361,7 @@ def test_idempotency_key_with_another_body(api, refused):
 UNSAFE_PATHS = [
     "", "/", "/a", "//a", "a/", "a//b", ".", "..", "./a", "a/.", "a/./b", "../a", "a/..",
     "a/../b", "...//..", "a/b/../../..", "\t", "a\nb", "a\rb", "a\x1bb", "a\x7fb",
-    "a\x80b", "a\x9fb", "a\0", "\0", "a\0b", "e\u0301.bin", "\u1e9b\u0323", "\u212b",
+    "a\x80b", "a\x9fb", "a\0", "\0", "a\0b", "e\u0301.bin", "A\u030a/x", "\u212b",
     "x" * 1025, "ä" * 513, "a/" * 512 + "a",
 ]
 
@@ -542,7 +541,7 @@ def test_alias_name(refused, name):
 
 
 def test_alias_to_what_is_not_there(refused):
-    refused("PUT", NET + "/aliases/new", {"version": 99}, 404, "version-not-found")
+    refused("PUT", NET + "/aliases/new", {"version": 99}, 422, INVALID, "version")
     refused("PUT", "/models/acme/none/aliases/new", {"version": 1}, 404, "model-not-found")
 
 
