@@ -14,7 +14,7 @@
 #include "server/http/target.h"
 
 #define EXCHANGE_HEADERS_MAXIMUM 100
-#define REQUEST_ID_SIZE 65
+#define REQUEST_ID_SIZE 64 // as much as a log line carries
 
 struct http_server {
     const struct app *app;
