@@ -3,6 +3,7 @@
 EXTRA_DIST += \
     %D%/ARCHITECTURE.md \
     %D%/OPERATIONS.md \
+    %D%/REFERENCE.md \
     %D%/openapi.yaml \
     $(NULL)
 

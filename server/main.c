@@ -3,6 +3,7 @@
 // 1 when the service cannot start, 2 when options or configuration are wrong.
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "common/cleanup.h"
@@ -15,6 +16,23 @@
 
 #define EXIT_START 1
 #define EXIT_USAGE 2
+#define SPARE_DESCRIPTORS 128
+
+// Connections and cached files need more descriptors than the usual soft limit gives.
+static void raise_descriptor_limit(const struct config *config)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    int64_t wanted = 2 * config->connections + config->descriptor_cache +
+                     config->database_connections + SPARE_DESCRIPTORS;
+    if (limit.rlim_max != RLIM_INFINITY && wanted > (int64_t)limit.rlim_max)
+        log_warn("the limit of open files is low for these options", "limit",
+                 log_number((long long)limit.rlim_max), "wanted", log_number(wanted),
+                 NULL);
+}
 
 // Signals that are taken by sigwait in the main thread and blocked in all others.
 static sigset_t handled_signals(void)
@@ -159,6 +177,7 @@ int main(int argc, char **argv)
     if (print(config->action))
         return 0;
     apply_log_level(config);
+    raise_descriptor_limit(config);
     signal(SIGPIPE, SIG_IGN);
     sigset_t handled = handled_signals();
     sigprocmask(SIG_BLOCK, &handled, NULL);

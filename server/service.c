@@ -70,6 +70,16 @@ static enum err check_version(struct db *db, struct error *e)
     return err;
 }
 
+// For the log alone: the operator may know hosts and users.
+static enum err explain(struct service *s, enum err err, struct error *e)
+{
+    char failure[DB_FAILURE_SIZE];
+    db_pool_failure(s->app.db, failure);
+    if (err != ERR_UNAVAILABLE || failure[0] == '\0')
+        return err;
+    return error_set(e, err, "PostgreSQL: %s", failure);
+}
+
 static enum err try_database(struct service *s, struct error *e)
 {
     CLEANUP(db_release_at) struct db *db = NULL;
@@ -83,7 +93,7 @@ static enum err wait_database(struct service *s, struct error *e)
     int64_t until_ms = clock_monotonic_ms() + DATABASE_WAIT_MS;
     bool told = false;
     for (;;) {
-        enum err err = try_database(s, e);
+        enum err err = explain(s, try_database(s, e), e);
         if (err != ERR_UNAVAILABLE || clock_monotonic_ms() > until_ms || s->cancelled())
             return err;
         if (!told)
@@ -167,6 +177,26 @@ static int64_t read_ready(void *service)
     return atomic_load(&((struct service *)service)->health.state) == HEALTH_READY;
 }
 
+static int64_t read_uploads(void *service)
+{
+    return storage_uploads_open(((struct service *)service)->app.storage);
+}
+
+static int64_t read_missing(void *service)
+{
+    return storage_files_missing(((struct service *)service)->app.storage);
+}
+
+static int64_t read_hits(void *service)
+{
+    return registry_cache_hits(((struct service *)service)->app.registry);
+}
+
+static int64_t read_misses(void *service)
+{
+    return registry_cache_misses(((struct service *)service)->app.registry);
+}
+
 static void start_metrics(struct service *s)
 {
     s->app.metrics = metrics_new();
@@ -179,6 +209,10 @@ static void start_metrics(struct service *s)
     metrics_pull(s->app.metrics, METRIC_DB_CONNECTIONS_IN_USE, read_in_use, s);
     metrics_pull(s->app.metrics, METRIC_HTTP_REQUESTS_ACTIVE, read_active, s);
     metrics_pull(s->app.metrics, METRIC_READY, read_ready, s);
+    metrics_pull(s->app.metrics, METRIC_UPLOADS_OPEN, read_uploads, s);
+    metrics_pull(s->app.metrics, METRIC_FILES_MISSING, read_missing, s);
+    metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_HITS, read_hits, s);
+    metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_MISSES, read_misses, s);
 }
 
 // ---- threads ------------------------------------------------------------------------
@@ -197,7 +231,8 @@ static enum err run_database(void *context, struct error *e)
 
 static enum err run_refresh(void *context, struct error *e)
 {
-    return auth_refresh(((struct service *)context)->app.auth, e);
+    struct service *s = context;
+    return explain(s, auth_refresh(s->app.auth, e), e);
 }
 
 static enum err run_sweep(void *context, struct error *e)

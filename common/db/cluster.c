@@ -56,8 +56,11 @@ void cluster_free(struct cluster *cluster)
     free(cluster);
 }
 
-static void cluster_free_at(struct cluster **cluster)
+// A start that fails leaves no server behind.
+static void cluster_give_up(struct cluster **cluster)
 {
+    if (*cluster != NULL && cluster_stop(*cluster, NULL) != ERR_NONE)
+        log_warn("PostgreSQL does not stop", NULL);
     cluster_free(*cluster);
 }
 
@@ -432,7 +435,7 @@ static enum err prepare_files(struct cluster *cluster, struct error *e)
 enum err cluster_start(const struct cluster_options *options, struct cluster **out,
                        struct error *e)
 {
-    CLEANUP(cluster_free_at) struct cluster *cluster = alloc_zero(sizeof *cluster);
+    CLEANUP(cluster_give_up) struct cluster *cluster = alloc_zero(sizeof *cluster);
     cluster->options = *options;
     cluster->dir = alloc_printf("%s/postgres", options->data_dir);
     enum err err = prepare_files(cluster, e);

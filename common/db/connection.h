@@ -28,6 +28,7 @@ struct db_pool {
     struct db *idle;
     unsigned open; // idle and in use, connecting ones included
     unsigned in_use;
+    char failure[DB_FAILURE_SIZE]; // one line
 };
 
 struct db_result {

@@ -26,6 +26,10 @@ struct db_options {
 struct db_pool *db_pool_new(const struct db_options *options);
 void db_pool_free(struct db_pool *pool); // all connections must have been released
 unsigned db_pool_in_use(struct db_pool *pool);
+// Why the last connection could not be made, for logs: it names hosts and users, which
+// no answer to a client may. "" when none has failed.
+#define DB_FAILURE_SIZE 512
+void db_pool_failure(struct db_pool *pool, char text[DB_FAILURE_SIZE]);
 
 // ERR_UNAVAILABLE when PostgreSQL cannot be reached or every connection stays busy.
 enum err db_acquire(struct db_pool *pool, struct db **db, struct error *e) MUST_CHECK;

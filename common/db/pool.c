@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <assert.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,19 @@ unsigned db_pool_in_use(struct db_pool *pool)
     return pool->in_use;
 }
 
+static void note_failure(struct db_pool *pool, const char *message)
+{
+    LOCK_SCOPE(&pool->lock);
+    snprintf(pool->failure, sizeof pool->failure, "%.*s", (int)strcspn(message, "\n"),
+             message);
+}
+
+void db_pool_failure(struct db_pool *pool, char text[DB_FAILURE_SIZE])
+{
+    LOCK_SCOPE(&pool->lock);
+    memcpy(text, pool->failure, DB_FAILURE_SIZE);
+}
+
 static enum err connect_new(struct db_pool *pool, struct db **out, struct error *e)
 {
     static const char *const keys[] = {"dbname",           "connect_timeout", "options",
@@ -72,10 +86,9 @@ static enum err connect_new(struct db_pool *pool, struct db **out, struct error 
     db->connection = PQconnectdbParams(keys, values, 1);
     if (PQstatus(db->connection) != CONNECTION_OK ||
         PQsetnonblocking(db->connection, 1) != 0) {
-        enum err err = error_set(e, ERR_UNAVAILABLE, "PostgreSQL cannot be reached: %s",
-                                 PQerrorMessage(db->connection));
+        note_failure(pool, PQerrorMessage(db->connection));
         connection_free(db);
-        return err;
+        return error_set(e, ERR_UNAVAILABLE, "PostgreSQL cannot be reached");
     }
     *out = db;
     return ERR_NONE;

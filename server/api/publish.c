@@ -39,6 +39,7 @@ enum err version_publish_handler(struct request *request, struct response *respo
         version_publish(request->app->registry, &actor, &parsed.publish, &published, e);
     if (err != ERR_NONE)
         return err;
+    metrics_add(request->app->metrics, METRIC_VERSIONS_PUBLISHED, published.created);
     char location[MODEL_SIZE + 64];
     snprintf(location, sizeof location, "/api/v1/models/%s/versions/%" PRId64, model,
              published.number);

@@ -77,7 +77,9 @@ static void on_connection(void *context, struct MHD_Connection *connection,
     (void)connection;
     (void)socket_context;
     struct http_server *server = context;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+    bool started = code == MHD_CONNECTION_NOTIFY_STARTED;
+    metrics_add(server->app->metrics, METRIC_HTTP_CONNECTIONS, started ? 1 : -1);
+    if (started)
         atomic_fetch_add(&server->connections, 1);
     else
         atomic_fetch_sub(&server->connections, 1);

@@ -19,6 +19,8 @@ struct registry {
     struct registry_options options;
     struct cache *caches[CACHE_COUNT];
     atomic_int_fast64_t doubt_until_ms;
+    atomic_int_fast64_t hits;
+    atomic_int_fast64_t misses;
 };
 
 struct registry *registry_new(const struct registry_options *options)
@@ -62,7 +64,20 @@ struct cache_entry *registry_cache_get(struct registry *registry,
                                        enum registry_cache cache, const void *key,
                                        size_t key_size)
 {
-    return cache_get(registry->caches[cache], key, key_size);
+    struct cache_entry *entry = cache_get(registry->caches[cache], key, key_size);
+    atomic_fetch_add_explicit(entry != NULL ? &registry->hits : &registry->misses, 1,
+                              memory_order_relaxed);
+    return entry;
+}
+
+int64_t registry_cache_hits(const struct registry *registry)
+{
+    return atomic_load_explicit(&registry->hits, memory_order_relaxed);
+}
+
+int64_t registry_cache_misses(const struct registry *registry)
+{
+    return atomic_load_explicit(&registry->misses, memory_order_relaxed);
 }
 
 uint64_t registry_cache_generation(struct registry *registry, enum registry_cache cache)

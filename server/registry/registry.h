@@ -44,6 +44,9 @@ enum registry_cache { CACHE_REFS, CACHE_DOCUMENTS, CACHE_CONTENTS, CACHE_COUNT }
 struct cache_entry *registry_cache_get(struct registry *registry,
                                        enum registry_cache cache, const void *key,
                                        size_t key_size);
+// Look-ups that found something, and those that did not, since the start.
+int64_t registry_cache_hits(const struct registry *registry);
+int64_t registry_cache_misses(const struct registry *registry);
 uint64_t registry_cache_generation(struct registry *registry,
                                    enum registry_cache cache);
 // As cache_put; the value is not kept while the outcome of a change is unknown.

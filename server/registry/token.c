@@ -14,7 +14,7 @@
 #define FROM " FROM tokens t JOIN principals p ON p.id = t.principal_id"
 
 // How long a transaction that revokes may take before other nodes miss it.
-#define OVERLAP_US 10000000
+#define OVERLAP_US 60000000
 
 static void copy_text(char *to, size_t size, const char *from)
 {

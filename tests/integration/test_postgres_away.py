@@ -59,6 +59,15 @@ def test_everything_else_is_503(server, known):
     assert known.get(CACHED[0]).content == DATA
 
 
+def test_answers_do_not_tell_where_it_is(server, known):
+    server.database.allow_connections(False)
+    for answer in (known.get("/models"), server.anonymous().get("//readyz")):
+        away(answer)
+        assert server.database.name not in answer.text and "socket" not in answer.text
+    wait_until(lambda: "not currently accepting" in server.log(),
+               what="the log tells why")
+
+
 def test_service_resumes_by_itself(server, known):
     server.database.allow_connections(False)
     away(known.get("/models"))
