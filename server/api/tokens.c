@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "server/api/auth.h"
 #include "server/api/fields.h"
+#include "server/api/place.h"
 #include "server/api/token_text.h"
 #include "server/registry/token.h"
 
@@ -128,7 +129,8 @@ enum err token_create_handler(struct request *request, struct response *response
     if (err != ERR_NONE)
         return err;
     token_text_parse(text, token.id, &token.secret);
-    err = token_insert(request->app->db, &token, request->who.principal_id, e);
+    struct actor actor = place_actor(request);
+    err = token_insert(request->app->db, &token, &actor, e);
     if (err != ERR_NONE)
         return err;
     json_t *json = render_token(&token);
@@ -175,7 +177,9 @@ enum err token_revoke_handler(struct request *request, struct response *response
                               struct error *e)
 {
     const char *id = request->params[0];
-    enum err err = token_revoke(request->app->db, id, visible_principal(request), e);
+    struct actor actor = place_actor(request);
+    enum err err =
+        token_revoke(request->app->db, id, visible_principal(request), &actor, e);
     // The outcome of a lost COMMIT is unknown: better asked again than served.
     auth_forget(request->app->auth, id);
     if (err != ERR_NONE)

@@ -7,6 +7,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/db/tx.h"
+#include "server/registry/event.h"
 
 #define COLUMNS                                                                        \
     "t.id, t.principal_id, p.name, p.kind, t.role, t.secret_sha256, t.description,"    \
@@ -66,9 +67,16 @@ enum err token_find(struct db_pool *pool, const char *id, struct token *token,
 
 struct insertion {
     struct token *token;
-    int64_t created_by; // 0 = nobody: the first administrator's
-    bool bootstrap;
+    const struct actor *actor; // NULL: the first administrator's, nobody's doing
 };
+
+static enum err tell(struct db *db, const struct actor *actor, const char *kind,
+                     const char *id, json_t *payload, struct error *e)
+{
+    char subject[48];
+    snprintf(subject, sizeof subject, "token:%.32s", id);
+    return event_put(db, actor, kind, subject, payload, e);
+}
 
 static enum err insert_principal(struct db *db, const struct token *token,
                                  struct error *e)
@@ -90,14 +98,15 @@ static enum err insert_token(struct db *db, const struct insertion *insertion,
         " RETURNING *) "
         "SELECT " COLUMNS " FROM t JOIN principals p ON p.id = t.principal_id";
     struct token *token = insertion->token;
+    const struct actor *actor = insertion->actor;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(
         db, sql,
         DB_PARAMS(DB_TEXT(token->id), DB_TEXT(token->principal), DB_TEXT(token->role),
                   DB_DIGEST(&token->secret), DB_TEXT(token->description),
                   token->expires_us != 0 ? DB_TIME(token->expires_us) : DB_NULL,
-                  insertion->created_by != 0 ? DB_INT(insertion->created_by) : DB_NULL,
-                  DB_BOOL(insertion->bootstrap)),
+                  actor != NULL ? DB_INT(actor->principal_id) : DB_NULL,
+                  DB_BOOL(actor == NULL)),
         &rows, e);
     if (err != ERR_NONE)
         return err;
@@ -109,16 +118,24 @@ static enum err insert_token(struct db *db, const struct insertion *insertion,
 static enum err insert(struct db *db, void *context, struct error *e)
 {
     const struct insertion *insertion = context;
-    enum err err = insert_principal(db, insertion->token, e);
+    const struct token *token = insertion->token;
+    enum err err = insert_principal(db, token, e);
+    if (err == ERR_NONE)
+        err = insert_token(db, insertion, e);
     if (err != ERR_NONE)
         return err;
-    return insert_token(db, insertion, e);
+    const struct actor own = {token->principal_id, token->principal, token->id, NULL};
+    return tell(db, insertion->actor != NULL ? insertion->actor : &own, "token.created",
+                token->id,
+                json_pack("{s:s, s:s}", "principal", token->principal, "role",
+                          token->role),
+                e);
 }
 
-enum err token_insert(struct db_pool *pool, struct token *token, int64_t created_by,
-                      struct error *e)
+enum err token_insert(struct db_pool *pool, struct token *token,
+                      const struct actor *actor, struct error *e)
 {
-    struct insertion insertion = {.token = token, .created_by = created_by};
+    struct insertion insertion = {.token = token, .actor = actor};
     return db_tx_run(pool, insert, &insertion, e);
 }
 
@@ -135,7 +152,7 @@ static enum err replace_bootstrap(struct db *db, void *context, struct error *e)
 enum err token_bootstrap_replace(struct db_pool *pool, struct token *token,
                                  struct error *e)
 {
-    struct insertion insertion = {.token = token, .bootstrap = true};
+    struct insertion insertion = {.token = token};
     return db_tx_run(pool, replace_bootstrap, &insertion, e);
 }
 
@@ -180,28 +197,32 @@ enum err token_list(struct db_pool *pool, int64_t principal_id, const char *afte
 struct revocation {
     const char *id;
     int64_t principal_id;
+    const struct actor *actor;
 };
 
 static enum err revoke_one(struct db *db, void *context, struct error *e)
 {
-    static const char sql[] =
-        "UPDATE tokens SET revoked_at = coalesce(revoked_at, now())"
-        " WHERE id = $1 AND ($2::bigint = 0 OR principal_id = $2)";
-    const struct revocation *revocation = context;
-    int64_t touched = 0;
-    enum err err = db_exec(
-        db, sql, DB_PARAMS(DB_TEXT(revocation->id), DB_INT(revocation->principal_id)),
-        &touched, e);
-    if (err == ERR_NONE && touched == 0)
-        return error_set(e, ERR_TOKEN_NOT_FOUND, "there is no token %.32s",
-                         revocation->id);
-    return err;
+    static const char find[] = "SELECT revoked_at IS NULL FROM tokens WHERE id = $1"
+                               " AND ($2::bigint = 0 OR principal_id = $2) FOR UPDATE";
+    static const char set[] = "UPDATE tokens SET revoked_at = now() WHERE id = $1";
+    const struct revocation *r = context;
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(
+        db, find, DB_PARAMS(DB_TEXT(r->id), DB_INT(r->principal_id)), &rows, e);
+    if (err != ERR_NONE)
+        return err;
+    if (db_rows(rows) == 0)
+        return error_set(e, ERR_TOKEN_NOT_FOUND, "there is no token %.32s", r->id);
+    if (!db_bool(rows, 0, 0))
+        return ERR_NONE;
+    err = db_exec(db, set, DB_PARAMS(DB_TEXT(r->id)), NULL, e);
+    return err != ERR_NONE ? err : tell(db, r->actor, "token.revoked", r->id, NULL, e);
 }
 
 enum err token_revoke(struct db_pool *pool, const char *id, int64_t principal_id,
-                      struct error *e)
+                      const struct actor *actor, struct error *e)
 {
-    struct revocation revocation = {id, principal_id};
+    struct revocation revocation = {id, principal_id, actor};
     return db_tx_run(pool, revoke_one, &revocation, e);
 }
 

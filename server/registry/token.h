@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/db/db.h"
+#include "server/registry/registry.h"
 
 #define PRINCIPAL_MAXIMUM 96        // bytes of a principal's name
 #define TOKEN_DESCRIPTION_MAXIMUM 1024
@@ -31,8 +32,8 @@ enum err token_find(struct db_pool *pool, const char *id, struct token *token,
 
 // Inserts id, role, secret, description and expires_us for the principal of that name,
 // which is made (with `kind`) when it is missing; fills in the rest.
-enum err token_insert(struct db_pool *pool, struct token *token, int64_t created_by,
-                      struct error *e) MUST_CHECK;
+enum err token_insert(struct db_pool *pool, struct token *token,
+                      const struct actor *actor, struct error *e) MUST_CHECK;
 
 // In order of id, those after `after` (NULL = from the first), at most `limit`; of one
 // principal, or of all when principal_id is 0. The caller frees *tokens.
@@ -43,7 +44,7 @@ enum err token_list(struct db_pool *pool, int64_t principal_id, const char *afte
 // At once and for good; again is no error. With principal_id other than 0 only that
 // principal's tokens exist. ERR_TOKEN_NOT_FOUND.
 enum err token_revoke(struct db_pool *pool, const char *id, int64_t principal_id,
-                      struct error *e) MUST_CHECK;
+                      const struct actor *actor, struct error *e) MUST_CHECK;
 
 // Calls `revoked` with the id of every token revoked since *since_us (of PostgreSQL's
 // clock; 0 = none yet, calls nothing) and moves *since_us on, less an overlap for

@@ -210,6 +210,19 @@ def test_only_the_hash_is_kept(server, admin):
         assert secret not in text
 
 
+def test_changes_leave_events(server, admin):
+    made = admin.create_token("watched", "reader")
+    admin.delete(f"/tokens/{made['id']}", expect=204)
+    admin.delete(f"/tokens/{made['id']}", expect=204)
+    rows = server.database.rows(
+        "SELECT e.kind, p.name, e.payload FROM events e JOIN principals p"
+        " ON p.id = e.principal_id WHERE e.subject = %s ORDER BY e.outbox_id",
+        "token:" + made["id"])
+    assert rows == [
+        ("token.created", "admin", {"principal": "watched", "role": "reader"}),
+        ("token.revoked", "admin", {})]
+
+
 def test_metrics_count_refusals(server, admin, anonymous):
     def refusals():
         text = admin.get("//metrics", expect=200).text
