@@ -98,7 +98,7 @@ static bool parse_list(const char *p, uint64_t size, struct range_set *set,
                        size_t *specs)
 {
     do {
-        struct range range;
+        struct range range = {0, 0};
         p = skip_space(p);
         if (*p == ',' || *p == '\0') // an empty member of the list
             continue;
