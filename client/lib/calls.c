@@ -81,14 +81,10 @@ enum strata_status strata_version_delete(struct strata_client *client, const cha
     return client_call_text(client, &call, json, e);
 }
 
-// The number of the version that a ref names.
+// The number of the version that a ref names; STRATA_NOT_FOUND where there is none.
 static enum strata_status resolve(struct strata_client *client, const struct ref *ref,
                                   int64_t *number, struct strata_error *e)
 {
-    if (ref->kind == REF_NUMBER) {
-        *number = ref->number;
-        return STRATA_OK;
-    }
     AUTO_FREE char *path = client_version_path(ref, "");
     AUTO_JSON json_t *version = NULL;
     struct call call = {.method = "GET", .path = path};

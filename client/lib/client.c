@@ -10,6 +10,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/json_text.h"
 
 #define JOBS_DEFAULT 4
 #define JOBS_MAXIMUM 64
@@ -214,7 +215,7 @@ static enum strata_status call_run(struct strata_client *client,
     if (e == NULL)
         e = &own;
     AUTO_FREE char *body =
-        call->body != NULL ? json_dumps(call->body, JSON_COMPACT) : NULL;
+        call->body != NULL ? json_text_dump(call->body, NULL) : NULL;
     const struct http_header type = {"Content-Type", "application/json"};
     struct http_request request = {
         .method = call->method,

@@ -7,6 +7,7 @@
 #include "client/lib/strata_transfer.h"
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/json_text.h"
 
 #define SEND_ROUNDS 3 // of blobs that were here and are not any more
 
@@ -55,7 +56,7 @@ enum strata_status strata_upload(struct strata_client *client, const char *path,
     AUTO_JSON json_t *answer =
         json_pack("{s:s, s:s, s:I, s:I}", "path", path, "sha256", hex, "size",
                   (json_int_t)totals.total, "sent", (json_int_t)totals.sent);
-    *json = json_dumps(answer, JSON_COMPACT);
+    *json = json_text_dump(answer, NULL);
     return STRATA_OK;
 }
 
@@ -161,7 +162,7 @@ static char *dry_json(const struct publishing *p)
     AUTO_JSON json_t *json =
         json_pack("{s:b, s:s, s:O, s:o}", "dry_run", 1, "model", p->publish->model,
                   "request", p->body, "transfer", totals_json(&p->totals));
-    return json_dumps(json, JSON_COMPACT);
+    return json_text_dump(json, NULL);
 }
 
 enum strata_status strata_publish(struct strata_client *client,
@@ -201,7 +202,7 @@ enum strata_status strata_publish(struct strata_client *client,
     if (status != STRATA_OK)
         return status;
     json_object_set_new(version, "transfer", totals_json(&p.totals));
-    *json = json_dumps(version, JSON_COMPACT);
+    *json = json_text_dump(version, NULL);
     state_prune(client->state);
     return STRATA_OK;
 }

@@ -6,6 +6,7 @@
 #include "client/lib/work.h"
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/json_text.h"
 
 struct choice {
     struct pattern_list include;
@@ -55,7 +56,7 @@ static char *pull_json(const struct version *version, const struct work *work,
     set_number(json, "total", work->progress.total);
     set_number(json, "received", work->progress.moved);
     set_number(json, "kept", work->kept);
-    return json_dumps(json, JSON_COMPACT);
+    return json_text_dump(json, NULL);
 }
 
 enum strata_status strata_pull(struct strata_client *client,
@@ -123,7 +124,7 @@ enum strata_status strata_verify(struct strata_client *client, const char *ref,
     json_t *bad = bad_json(&work);
     size_t count = json_array_size(bad);
     json_object_set_new(json, "bad", bad);
-    *text = json_dumps(json, JSON_COMPACT);
+    *text = json_text_dump(json, NULL);
     if (count == 0)
         return STRATA_OK;
     return fail_set(e, STRATA_CORRUPT, "%zu of %zu files are not what %s says", count,
