@@ -18,6 +18,8 @@ libstrata_common_la_SOURCES = \
     %D%/clock.h \
     %D%/digest.c \
     %D%/digest.h \
+    %D%/direct.c \
+    %D%/direct.h \
     %D%/embedded.h \
     %D%/error.c \
     %D%/error.def \

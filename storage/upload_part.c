@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/alloc.h"
+#include "common/direct.h"
 #include "storage/flush.h"
 #include "storage/follower.h"
 #include "storage/upload_steps.h"
@@ -86,7 +87,7 @@ static struct part_writer *make(struct storage *storage, struct upload *held,
     w->number = number;
     w->offset = number * held->part_size;
     w->length = upload_part_length(held->size, held->part_size, number);
-    w->buffer = alloc_grow(NULL, BUFFER_SIZE, 1);
+    w->buffer = direct_buffer(BUFFER_SIZE);
     if (held->verifies_parts)
         w->checker = chain_checker_new(&held->chain, w->offset / CHAIN_CHUNK_SIZE);
     return w;
@@ -175,17 +176,16 @@ static void leave(struct part_writer *w)
 
 static enum err write_out(struct part_writer *w, struct error *e)
 {
-    size_t done = 0;
+    const struct upload *u = w->upload;
     uint64_t at = w->offset + w->done;
-    while (done < w->buffered) {
-        ssize_t n = pwrite(w->upload->fd, w->buffer + done, w->buffered - done,
-                           (off_t)(at + done));
-        if (n < 0 && errno != EINTR)
-            return error_set_errno(e, errno, "cannot write part %" PRIu64, w->number);
-        done += n > 0 ? (size_t)n : 0;
-    }
+    // One extent a part, whatever the order in which the parts' pieces come. Where
+    // there is no room, or no such call, the write says so.
+    if (u->direct_fd >= 0 && w->done == 0)
+        fallocate(u->fd, 0, (off_t)w->offset, (off_t)w->length);
+    if (!direct_write(u->direct_fd, u->fd, w->buffer, w->buffered, at))
+        return error_set_errno(e, errno, "cannot write part %" PRIu64, w->number);
     // Write-back begins now, so that the sync at the end has little left.
-    sync_file_range(w->upload->fd, (off_t)at, (off_t)done, SYNC_FILE_RANGE_WRITE);
+    sync_file_range(u->fd, (off_t)at, (off_t)w->buffered, SYNC_FILE_RANGE_WRITE);
     return ERR_NONE;
 }
 

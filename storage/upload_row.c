@@ -9,6 +9,7 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "common/direct.h"
 #include "common/log.h"
 
 static enum err not_found(struct error *e)
@@ -162,6 +163,9 @@ static enum err load_file(struct storage *storage, struct upload *u,
     if (err != ERR_NONE)
         return err;
     u->fd = open_file(storage, u, state);
+    // Where the follower hashes what was written, it is better found in memory.
+    if (u->fd >= 0 && state == UPLOAD_OPEN && (u->verifies_parts || !u->resumable))
+        u->direct_fd = direct_open(u->fd, u->size);
     if (u->fd >= 0)
         return ERR_NONE;
     if (errno != ENOENT)

@@ -31,6 +31,8 @@ static void upload_free(struct upload *u)
 {
     if (u->fd >= 0)
         close(u->fd);
+    if (u->direct_fd >= 0)
+        close(u->direct_fd);
     chain_hasher_free(u->hasher);
     chain_clear(&u->chain);
     error_clear(&u->failure);
@@ -77,7 +79,7 @@ static struct upload *make(struct upload_table *table, const char *id)
 {
     struct upload *u = alloc_zero(sizeof *u);
     snprintf(u->id, sizeof u->id, "%s", id);
-    u->fd = -1;
+    u->fd = u->direct_fd = -1;
     u->state = UPLOAD_LOADING;
     u->references = 1;
     u->listed = true;

@@ -42,7 +42,8 @@ struct upload {
     uint64_t size;
     uint64_t part_size;
     uint64_t parts;
-    int fd; // -1 once done
+    int fd;        // -1 once done
+    int direct_fd; // the same file for writes past the page cache, or -1
     bool resumable;
     bool verifies_parts; // the client gave the chain
 
