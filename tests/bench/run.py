@@ -14,6 +14,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from benchmark import report  # noqa: E402
+from benchmark.chain import CHUNK, Chain  # noqa: E402
 from benchmark.measure import sync_tree  # noqa: E402
 from benchmark.rows import ROWS  # noqa: E402
 from benchmark.servers import ROOT, Postgres  # noqa: E402
@@ -43,13 +44,14 @@ class Bench:
 
     def make_file(self):
         """Random bytes: nothing on the way can shrink them."""
-        digest = hashlib.sha256()
+        chain = Chain()
         with open(self.file, "wb") as file, open("/dev/urandom", "rb") as source:
-            for start in range(0, self.size, 1 << 20):
-                piece = source.read(min(1 << 20, self.size - start))
-                digest.update(piece)
+            for start in range(0, self.size, CHUNK):
+                piece = source.read(min(CHUNK, self.size - start))
+                chain.add(piece)
                 file.write(piece)
-        self.sha256 = digest.hexdigest()
+        self.states = chain.states()
+        self.sha256 = self.states[-1]
         sync_tree(self.folder)
 
 

@@ -113,7 +113,8 @@ class Upload(Row):
     method = (
         "Each server begins with an empty folder each time. Strata: `strata upload` (the "
         "client hashes as well), and the parts of an upload sent over 4 connections by "
-        "the load client (the server alone hashes). SeaweedFS: an S3 multipart upload, "
+        "the load client, with the chain that it knows beforehand or without it; the "
+        "server verifies or hashes what comes. SeaweedFS: an S3 multipart upload, "
         "16 MiB parts over 4 connections, by the same load client. docker-registry: "
         "POST, one PATCH, PUT with the digest, by the same load client. Then, for the "
         "peers, fsync of every file and folder that they keep, within the measured "
@@ -175,6 +176,8 @@ class Upload(Row):
             "docker-registry": lambda: self.peer(DockerRegistry),
             "strata, parts": lambda: self.strata(
                 lambda server, meter: server.upload(bench, meter)),
+            "strata, parts without a chain": lambda: self.strata(
+                lambda server, meter: server.upload(bench, meter, chained=False)),
             "SeaweedFS": lambda: self.peer(Weed),
             "copy+fsync": self.copy,
             "openssl dgst -sha256": lambda: self.alone(
