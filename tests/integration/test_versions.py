@@ -117,7 +117,7 @@ def test_pages_of_versions(api):
 
 def test_a_page_ends_before_it_grows_too_large(api):
     params = {f"p{n}": "x" * 4000 for n in range(900)}
-    publish(api, "list/large", 6, params=params)
+    publish(api, "list/large", 4, params=params)
     seen, token, pages = [], None, 0
     while True:
         page = api.get("/models/list/large/versions",
@@ -128,8 +128,8 @@ def test_a_page_ends_before_it_grows_too_large(api):
         token = page.json()["next_page_token"]
         if token is None:
             break
-    assert seen == [6, 5, 4, 3, 2, 1]
-    assert 1 < pages < 6
+    assert seen == [4, 3, 2, 1]
+    assert 1 < pages < 4
 
 
 @pytest.mark.parametrize("token", ["x", "AAAA", "MA", "LTE"])
@@ -307,7 +307,7 @@ def test_invariant_8_a_change_shows_at_once(server, api):
     for reader in readers:
         reader.start()
     try:
-        for number in range(60):
+        for number in range(30):
             target = number % 2 + 1
             api.put("/models/cache/m/aliases/prod", {"version": target})
             assert api.get(paths[0]).json()["version"] == target
@@ -316,7 +316,7 @@ def test_invariant_8_a_change_shows_at_once(server, api):
             assert api.get(paths[3]).json()["tags"] == {"n": str(number)}
             api.post(paths[2] + "/evaluations", {"metrics": {"n": number}}, expect=201)
             assert api.get(paths[2]).json()["evaluations"][0]["metrics"] == {"n": number}
-        for number in range(3, 13):
+        for number in range(3, 9):
             publish(api, "cache/m")
             assert api.get(paths[1]).json()["version"] == number
             api.delete(at("cache/m", number), expect=200)
