@@ -289,18 +289,34 @@ def test_keys_are_per_model_and_for_ever(api, problem):
     assert api.post(versions_of("idem/a"), body, expect=200).json()["version"] == 1
 
 
-def test_one_key_at_once_is_one_version(server):
-    digest = server.api("publisher").put_blob(SMALL)
+def publish_at_once(server, model, count):
+    """Futures of that many publishes with one idempotency key, each on a thread."""
+    body = {"files": [{"path": "w", "sha256": server.api().put_blob(SMALL)}],
+            "idempotency_key": "same"}
+    callers = [server.api("publisher").clone() for _ in range(count)]
+    pool = concurrent.futures.ThreadPoolExecutor(count)
+    return [pool.submit(caller.post, versions_of(model), body) for caller in callers]
 
-    def publish(number):
-        body = {"files": [{"path": "w", "sha256": digest}], "idempotency_key": "same"}
-        return server.api("publisher").clone().post(versions_of("idem/race"), body)
 
-    with concurrent.futures.ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(publish, range(32)))
-    assert sorted(a.status_code for a in answers) == [200] * 31 + [201]
+def one_version(server, model, futures):
+    answers = [future.result() for future in futures]
+    assert sorted(a.status_code for a in answers) == [200] * (len(answers) - 1) + [201]
     assert len({a.text for a in answers}) == 1
-    assert server.api().get("/models/idem/race").json()["versions"] == 1
+    assert server.api().get(f"/models/{model}").json()["versions"] == 1
+
+
+def test_one_key_at_once_in_a_new_model(server):
+    one_version(server, "idem/new", publish_at_once(server, "idem/new", 32))
+
+
+def test_one_key_at_once_in_a_model_that_is_there(server, api):
+    """All of them reach the model's row before the first may go on."""
+    api.post("/models", {"model": "idem/there"}, expect=201)
+    with psycopg.connect(server.database.url) as holder:
+        holder.execute("SELECT FROM models WHERE full_name = 'idem/there' FOR UPDATE")
+        futures = publish_at_once(server, "idem/there", 8)
+        wait_for_lock(server, 8)
+    one_version(server, "idem/there", futures)
 
 
 # ---- invariants 6 and 10 --------------------------------------------------------
@@ -348,11 +364,11 @@ def test_invariant_6_a_blob_that_a_version_names_cannot_go(server, api):
         gc.rollback()
 
 
-def wait_for_lock(server):
-    """Until one of the server's statements waits for a row."""
+def wait_for_lock(server, count=1):
+    """Until that many of the server's statements wait for a row."""
     wait_until(lambda: server.database.value(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND wait_event_type = 'Lock'"), what="a statement that waits")
+        " AND wait_event_type = 'Lock'") >= count, what="statements that wait")
 
 
 def test_invariant_10_events_are_rows_of_the_change(server, api, problem):
