@@ -272,6 +272,7 @@ def test_no_link_leads_a_pull_out_of_its_folder(cli, model, published, tmp_path)
     assert not list(elsewhere.iterdir())
     (target / "sub").unlink()
     (elsewhere / "file").write_text("precious")
+    (target / "config.json").unlink(missing_ok=True)  # it may have come before sub/
     (target / "config.json").symlink_to(elsewhere / "file")
     cli.error("pull", model, target, status=LOCAL)
     assert (elsewhere / "file").read_text() == "precious"
