@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
 
 #define OUTPUT_MAXIMUM 65536
+#define REMOVE_ATTEMPTS 100
 
 // The socket's folder lets in that user and root alone, so whoever gets there may.
 static const char hba[] = "# Unix socket only, in a folder of mode 0700.\n"
@@ -30,12 +32,18 @@ static int remove_one(const char *path, const struct stat *status, int kind,
     return remove(path);
 }
 
+// A child of a killed initdb may still be writing there for a moment.
 static enum err remove_tree(const char *path, struct error *e)
 {
-    if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0 &&
-        errno != ENOENT)
-        return error_set_errno(e, errno, "remove %s", path);
-    return ERR_NONE;
+    for (int attempt = 0; attempt < REMOVE_ATTEMPTS; attempt++) {
+        if (access(path, F_OK) != 0 && errno == ENOENT)
+            return ERR_NONE;
+        if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == 0)
+            return ERR_NONE;
+        struct timespec pause = {.tv_nsec = 50000000};
+        nanosleep(&pause, NULL);
+    }
+    return error_set_errno(e, errno, "remove %s", path);
 }
 
 enum err initdb_make_folder(const char *path, const struct account *account,

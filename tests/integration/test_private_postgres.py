@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import stat
+import subprocess
 
 import pytest
 
@@ -161,6 +162,23 @@ def test_half_made_cluster_is_made_again(make):
     server.start()
     assert not left.exists()
     server.api("admin").get("/whoami", expect=200)
+
+
+def test_first_start_survives_kills(make):
+    """Killed again and again at other moments of the very first start."""
+    server = make()
+    for milliseconds in (30, 150, 300, 450, 600, 750, 900, 1100):
+        server.spawn()
+        try:
+            server.process.wait(milliseconds / 1000)
+        except subprocess.TimeoutExpired:
+            pass
+        assert server.process.poll() is None, server.log()
+        server.kill()
+    server.start()
+    server.api("admin").get("/whoami", expect=200)
+    assert not (server.data / "postgres.new").exists()
+    assert not (server.data / "admin.token.new").exists()
 
 
 def test_long_path_takes_a_short_socket(make):
