@@ -8,7 +8,7 @@
 
 #include "client/cli/commands.h"
 #include "client/cli/output.h"
-#include "client/cli/range.h"
+#include "client/cli/byte_range.h"
 #include "client/cli/session.h"
 #include "client/lib/fail.h"
 #include "client/lib/strata_transfer.h"
@@ -154,7 +154,7 @@ enum strata_status cmd_cat(struct invocation *invocation, struct strata_error *e
 {
     struct byte_range range = {.length = UINT64_MAX};
     const char *text = option_value(invocation, "range");
-    if (text != NULL && !range_parse(text, &range))
+    if (text != NULL && !byte_range_parse(text, &range))
         return fail_set(e, STRATA_USAGE, "--range %s: A-B, A- or -N is needed", text);
     AUTO_FD int fd = -1;
     CLEANUP(session_close) struct strata_client *client = NULL;

@@ -3,6 +3,8 @@
 
 noinst_LTLIBRARIES += libstrata_cli.la
 libstrata_cli_la_SOURCES = \
+    %D%/byte_range.c \
+    %D%/byte_range.h \
     %D%/cmd_access.c \
     %D%/cmd_publish.c \
     %D%/cmd_pull.c \
@@ -19,8 +21,6 @@ libstrata_cli_la_SOURCES = \
     %D%/output.h \
     %D%/progress.c \
     %D%/progress.h \
-    %D%/range.c \
-    %D%/range.h \
     %D%/session.c \
     %D%/session.h \
     $(NULL)

@@ -73,7 +73,7 @@ enum strata_status strata_read(struct strata_client *client, const char *ref,
     enum strata_status status = version_fetch(client, ref, &version, e);
     if (status != STRATA_OK)
         return status;
-    const struct version_file *file = version_find(&version, path);
+    const struct version_file *file = version_file_find(&version, path);
     if (file == NULL)
         return fail_set(e, STRATA_NOT_FOUND, "%s has no file %s", ref, path);
     status = set_range(&reader, file->size, offset, length, e);

@@ -119,7 +119,8 @@ enum strata_status version_fetch(struct strata_client *client, const char *text,
     return read_manifest(json, version, e);
 }
 
-const struct version_file *version_find(const struct version *version, const char *path)
+const struct version_file *version_file_find(const struct version *version,
+                                             const char *path)
 {
     for (size_t i = 0; i < version->count; i++) {
         if (strcmp(version->files[i].path, path) == 0)

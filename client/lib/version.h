@@ -29,8 +29,8 @@ void version_clear(struct version *version);
 enum strata_status version_fetch(struct strata_client *client, const char *ref,
                                  struct version *version, struct strata_error *e);
 // NULL when the version has no such file.
-const struct version_file *version_find(const struct version *version,
-                                        const char *path);
+const struct version_file *version_file_find(const struct version *version,
+                                             const char *path);
 // Fetches the chain of a file's blob and binds it to the manifest; one chunk needs no
 // request. The caller clears *chain.
 enum strata_status version_chain(struct strata_client *client,

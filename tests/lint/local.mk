@@ -4,6 +4,7 @@ lint_scripts = \
     %D%/layers \
     %D%/sizes \
     %D%/lists \
+    %D%/symbols \
     %D%/selftest \
     $(NULL)
 EXTRA_DIST += $(lint_scripts)

@@ -11,4 +11,4 @@ struct byte_range {
 };
 
 // `A-B` (both included), `A-` to the end, `-N` the last N; false otherwise.
-bool range_parse(const char *text, struct byte_range *range);
+bool byte_range_parse(const char *text, struct byte_range *range);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/cli/range.h"
+#include "client/cli/byte_range.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -17,7 +17,7 @@ static bool read_number(const char *text, int64_t *number, const char **end)
     return errno == 0;
 }
 
-bool range_parse(const char *text, struct byte_range *range)
+bool byte_range_parse(const char *text, struct byte_range *range)
 {
     int64_t first = 0;
     int64_t last = 0;
