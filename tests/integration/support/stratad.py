@@ -50,6 +50,7 @@ class Stratad:
         self.database = database
         self.options = options
         self.listen = "127.0.0.1:0"
+        self.environment = {}  # beyond the tests' own
         self.log_file = self.folder / "stratad.log"
         self.process = None
         self.port = None
@@ -77,7 +78,7 @@ class Stratad:
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=self.folder)
+                cwd=self.folder, env={**os.environ, **self.environment})
         return self
 
     def start(self, seconds=30):
