@@ -37,7 +37,7 @@ struct storage {
     atomic_bool keep_unknown;
     _Atomic int64_t epoch_at_ms; // when the epoch was last moved on
     atomic_uint_fast64_t missing_files; // ready placements found without their file
-    _Atomic int64_t uploads_open;
+    _Atomic int64_t uploads_open; // counted anew by each sweep
     struct cache *descriptors; // digest -> struct placement_file
     struct cache *chains;      // digest -> struct chain
     struct upload_table *uploads;

@@ -161,6 +161,7 @@ static enum err record(struct storage *storage, struct upload *u, bool *created,
     if (err != ERR_NONE)
         return err;
     *created = birth.own;
+    atomic_fetch_sub(&storage->uploads_open, 1);
     if (birth.replaced)
         cache_drop(storage->descriptors, &u->digest, sizeof u->digest);
     struct error ignored = {0};

@@ -236,6 +236,8 @@ enum err upload_discard(struct storage *storage, struct upload *u,
                                     u->placement_id, e);
     if (err == ERR_NONE)
         err = upload_row_delete(storage, u->id, e);
+    if (err == ERR_NONE)
+        atomic_fetch_sub(&storage->uploads_open, 1);
     if (why != NULL)
         upload_fail(storage->uploads, u, why);
     else

@@ -464,3 +464,42 @@ def test_invariant_3_a_blob_row_has_a_ready_placement(make_server):
         server.start()
         for upload in uploads:
             server.api().complete(upload, expect=201)
+
+
+def test_part_in_doubt_is_settled_by_its_repeat(make_server, problem):
+    """PostgreSQL is away when the part's row is to be written: its bytes are durable,
+    and the part is received once its row is."""
+    server = make_server()
+    api = server.api()
+    data = make_bytes(2 * MIB, "doubt")
+    upload = api.begin_upload(data)
+    server.database.allow_connections(False)
+    try:
+        problem(api.put_part(upload, data, 0), 503, "unavailable")
+    finally:
+        server.database.allow_connections(True)
+    assert api.get(f"/uploads/{upload['id']}").json()["received"] == []
+    other = bytes(len(data))
+    problem(api.put_part(upload, other, 0), 409, "part-conflict")
+    api.put_part(upload, data, 0, expect=204)
+    server.database.allow_connections(False)
+    try:
+        problem(api.complete(upload), 503, "unavailable")
+    finally:
+        server.database.allow_connections(True)
+    assert api.complete(upload, expect=201).json()["sha256"] == sha256(data)
+
+
+def test_open_uploads_are_counted(server, api):
+    def count():
+        text = api.get("//metrics").text
+        return int(next(line.split()[1] for line in text.splitlines()
+                        if line.startswith("strata_uploads_open ")))
+    before = count()
+    data = make_bytes(10, "counted")
+    first, second = api.begin_upload(data), api.begin_upload(data)
+    assert count() == before + 2
+    api.put_part(first, data, 0, expect=204)
+    api.complete(first, expect=201)
+    api.delete(f"/uploads/{second['id']}", expect=204)
+    assert count() == before
