@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "client/cli/origins.h"
-#include "client/cli/range.h"
+#include "client/cli/byte_range.h"
 
 #define WORDS 32
 
@@ -192,22 +192,22 @@ static void ranges(void **state)
 {
     (void)state;
     struct byte_range range;
-    assert_true(range_parse("0-0", &range));
+    assert_true(byte_range_parse("0-0", &range));
     assert_int_equal(range.offset, 0);
     assert_int_equal(range.length, 1);
-    assert_true(range_parse("10-19", &range));
+    assert_true(byte_range_parse("10-19", &range));
     assert_int_equal(range.offset, 10);
     assert_int_equal(range.length, 10);
-    assert_true(range_parse("7-", &range));
+    assert_true(byte_range_parse("7-", &range));
     assert_int_equal(range.offset, 7);
     assert_true(range.length == UINT64_MAX);
-    assert_true(range_parse("-5", &range));
+    assert_true(byte_range_parse("-5", &range));
     assert_int_equal(range.offset, -5);
     const char *const bad[] = {"",    "-",    "5",    "5-4",  "a-b",
                                "-0",  "1-2x", "+1-2", " 1-2", "99999999999999999999-",
                                "0--1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_false(range_parse(bad[i], &range));
+        assert_false(byte_range_parse(bad[i], &range));
 }
 
 int main(void)
