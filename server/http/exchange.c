@@ -19,6 +19,8 @@
 // A body that is not wanted is read to its end up to here, so that the answer arrives;
 // beyond it the answer is sent at once and the connection closed.
 #define DISCARD_MAXIMUM ((uint64_t)64 << 20)
+// Logged and counted where the client went away before there was an answer.
+#define STATUS_CLIENT_CLOSED 499
 
 struct exchange *exchange_new(struct http_server *server, const char *target)
 {
@@ -29,6 +31,7 @@ struct exchange *exchange_new(struct http_server *server, const char *target)
     x->request.app = server->app;
     x->request.content_length = -1;
     response_init(&x->response);
+    x->response.status = STATUS_CLIENT_CLOSED;
     return x;
 }
 
@@ -340,6 +343,9 @@ static void add_error_headers(struct exchange *x)
 
 void exchange_respond(struct exchange *x)
 {
+    // What begin filled in has its own status already.
+    if (x->response.status == STATUS_CLIENT_CLOSED)
+        x->response.status = 200;
     if (x->error.code == ERR_NONE)
         x->error.code = handle(x, &x->error);
     close_sink(x);
