@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests that no library sends, and what becomes of their connections."""
 import socket
-import time
 
 import pytest
 
 from support.chain import make_bytes, sha256
 from support.rawhttp import Closed, Connection
+from support.stratad import wait_until
 
 API = "/api/v1"
 DATA = make_bytes(1000, "connections")
@@ -128,17 +128,18 @@ def test_chunks_that_are_none(server, raw, bearer, body):
 
 def test_body_shorter_than_announced(server, raw, bearer):
     before = server.state()
-    raw.request("PUT", BLOB, [bearer, "Content-Length: 1000"], DATA[:500])
+    raw.request("PUT", BLOB, [bearer, "Content-Length: 1000", "X-Request-Id: cut.short"],
+                DATA[:500])
     raw.socket.shutdown(socket.SHUT_WR)
     refused(raw, 400)
     wait_for_state(server, before)
+    wait_until(lambda: "request=cut.short" in server.log(), what="the log line")
+    line = next(line for line in server.log().splitlines() if "cut.short" in line)
+    assert "status=499" in line
 
 
 def wait_for_state(server, before):
-    deadline = time.monotonic() + 10
-    while server.state() != before:
-        assert time.monotonic() < deadline, server.state()
-        time.sleep(0.01)
+    wait_until(lambda: server.state() == before, what="all is as it was")
 
 
 # ---- expect ------------------------------------------------------------------
