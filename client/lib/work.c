@@ -11,8 +11,10 @@
 #include "client/lib/fetch.h"
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/direct.h"
 
 #define RUN_CHUNKS 8 // of one request or one check: 32 MiB
+#define BUFFER_SIZE ((size_t)1 << 20)
 
 // What a thread does next.
 struct task {
@@ -58,7 +60,7 @@ void work_init(struct work *work, struct strata_client *client, enum work_mode m
         const struct version_file *file = &version->files[i];
         if (wanted != NULL && !wanted(context, file->path))
             continue;
-        work->items[work->count++] = (struct item){.file = file, .fd = -1};
+        work->items[work->count++] = (struct item){.file = file, .fd = -1, .direct_fd = -1};
         work->progress.total += file->size;
     }
     work->progress.files = work->count;
@@ -72,7 +74,9 @@ static void item_reset(struct item *item)
     item->chunks = NULL;
     if (item->fd >= 0)
         close(item->fd);
-    item->fd = -1;
+    if (item->direct_fd >= 0)
+        close(item->direct_fd);
+    item->fd = item->direct_fd = -1;
     item->done = item->cursor = 0;
 }
 
@@ -306,35 +310,70 @@ struct receiver {
     struct work *work;
     struct item *item;
     size_t checked;
+    char *buffer;    // gathers what goes past the page cache; NULL: nothing does
+    size_t buffered; // bytes in it
+    uint64_t offset; // of its first byte in the file
 };
 
-static enum strata_status on_bytes(void *context, uint64_t offset, const void *bytes,
-                                   size_t size, struct strata_error *e)
+static enum strata_status put(const struct receiver *receiver, uint64_t offset,
+                              const void *bytes, size_t size, struct strata_error *e)
 {
-    const struct receiver *receiver = context;
     const struct item *item = receiver->item;
-    if (item->fd < 0)
-        return STRATA_OK; // verify keeps nothing
-    const char *next = bytes;
+    if (direct_write(item->direct_fd, item->fd, bytes, size, offset))
+        return STRATA_OK;
+    return fail_errno(e, errno, "%s/%s", receiver->work->to->path, item->file->path);
+}
+
+static enum strata_status flush(struct receiver *receiver, struct strata_error *e)
+{
+    size_t size = receiver->buffered;
+    uint64_t offset = receiver->offset;
+    receiver->offset += size;
+    receiver->buffered = 0;
+    return put(receiver, offset, receiver->buffer, size, e);
+}
+
+static enum strata_status gather(struct receiver *receiver, uint64_t offset,
+                                 const char *bytes, size_t size, struct strata_error *e)
+{
+    if (offset != receiver->offset + receiver->buffered) { // a chunk comes again
+        receiver->offset = offset;
+        receiver->buffered = 0;
+    }
     while (size > 0) {
-        ssize_t put = pwrite(item->fd, next, size, (off_t)offset);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0) {
-            return fail_errno(e, errno, "%s/%s", receiver->work->to->path,
-                              item->file->path);
-        }
-        next += put;
-        offset += (uint64_t)put;
-        size -= (size_t)put;
+        size_t room = BUFFER_SIZE - receiver->buffered;
+        size_t piece = size < room ? size : room;
+        memcpy(receiver->buffer + receiver->buffered, bytes, piece);
+        receiver->buffered += piece;
+        bytes += piece;
+        size -= piece;
+        enum strata_status status =
+            receiver->buffered == BUFFER_SIZE ? flush(receiver, e) : STRATA_OK;
+        if (status != STRATA_OK)
+            return status;
     }
     return STRATA_OK;
 }
 
+static enum strata_status on_bytes(void *context, uint64_t offset, const void *bytes,
+                                   size_t size, struct strata_error *e)
+{
+    struct receiver *receiver = context;
+    if (receiver->item->fd < 0)
+        return STRATA_OK; // verify keeps nothing
+    if (receiver->buffer != NULL)
+        return gather(receiver, offset, bytes, size, e);
+    return put(receiver, offset, bytes, size, e);
+}
+
 static enum strata_status on_chunk(void *context, size_t chunk, struct strata_error *e)
 {
-    (void)e;
     struct receiver *receiver = context;
+    // What is left is the end of the file: a chunk is a number of whole buffers.
+    enum strata_status status =
+        receiver->buffered > 0 ? flush(receiver, e) : STRATA_OK;
+    if (status != STRATA_OK)
+        return status;
     receiver->checked++;
     chunk_set(receiver->work, receiver->item, chunk, CHUNK_DONE, false);
     return STRATA_OK;
@@ -344,7 +383,8 @@ static enum strata_status run_fetch(struct work *work, const struct task *task,
                                     struct strata_error *e)
 {
     struct item *item = task->item;
-    struct receiver receiver = {.work = work, .item = item};
+    AUTO_FREE char *buffer = item->direct_fd >= 0 ? direct_buffer(BUFFER_SIZE) : NULL;
+    struct receiver receiver = {.work = work, .item = item, .buffer = buffer};
     const struct fetch fetch = {
         .client = work->client,
         .chain = &item->chain,

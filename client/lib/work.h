@@ -23,6 +23,7 @@ struct item {
     enum item_phase phase;
     struct chain chain;
     int fd;             // -1 where nothing is on disk
+    int direct_fd;      // the same file for writes past the page cache, or -1
     bool existing;      // fd is the file under its final name
     bool no_existing;   // it was there and is not what is wanted
     bool bad;           // a chunk is wrong: no further one is begun

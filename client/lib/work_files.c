@@ -11,6 +11,7 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/direct.h"
 
 #define COPY_PIECE ((size_t)64 << 20)
 
@@ -93,6 +94,7 @@ static enum strata_status open_partial(struct work *work, struct item *item,
         return status;
     if (item->same != NULL)
         copy_same(work, item);
+    item->direct_fd = direct_open(item->fd, item->file->size);
     mark_data(item);
     return STRATA_OK;
 }
