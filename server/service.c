@@ -26,6 +26,7 @@
 #define NODE 1 // the row `local` of nodes; several nodes come later
 #define OLDEST_POSTGRESQL 150000
 #define DATABASE_WAIT_MS 30000
+#define MIGRATION_TIMEOUT_MS (24 * 3600 * 1000)
 #define WATCH_MS 1000
 #define SWEEP_MS 60000
 
@@ -105,26 +106,35 @@ static enum err wait_database(struct service *s, struct error *e)
     }
 }
 
+// On a large database a migration may take long, and so may waiting for the one that
+// another stratad runs: no time limit of requests holds here.
+static enum err migrate(struct db_options options, struct error *e)
+{
+    options.statement_timeout_ms = MIGRATION_TIMEOUT_MS;
+    struct db_pool *pool = db_pool_new(&options);
+    int applied = 0;
+    enum err err = db_migrate(pool, embedded_migrations, embedded_migrations_count,
+                              &applied, e);
+    db_pool_free(pool);
+    if (err == ERR_NONE && applied > 0)
+        log_info("migrated the database", "migrations", log_number(applied), NULL);
+    return err;
+}
+
 static enum err start_database(struct service *s, struct error *e)
 {
     enum err err = start_cluster(s, e);
     if (err != ERR_NONE)
         return err;
-    const struct db_options options = {
+    struct db_options options = {
         .url = s->cluster != NULL ? cluster_url(s->cluster) : s->config->database_url,
         .connections = (unsigned)s->config->database_connections,
         .acquire_timeout_ms = (int)s->config->acquire_timeout_ms,
         .statement_timeout_ms = (int)s->config->database_timeout_ms,
     };
     s->app.db = db_pool_new(&options);
-    int applied = 0;
     err = wait_database(s, e);
-    if (err == ERR_NONE)
-        err = db_migrate(s->app.db, embedded_migrations, embedded_migrations_count,
-                         &applied, e);
-    if (err == ERR_NONE && applied > 0)
-        log_info("migrated the database", "migrations", log_number(applied), NULL);
-    return err;
+    return err != ERR_NONE ? err : migrate(options, e);
 }
 
 // ---- what stands on it ------------------------------------------------------------

@@ -115,6 +115,19 @@ def test_killed_postmaster_comes_back(private):
                what="the restart is counted")
 
 
+def test_hung_postgresql_counts_as_away(make):
+    server = make(database_timeout="500ms", acquire_timeout="500ms").start()
+    api = server.api("admin")
+    api.get("/tokens", expect=200)
+    with server.frozen():
+        answer = api.get("/tokens", timeout=15)
+        assert answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0
+        api.get("//metrics", expect=200)
+        api.get("//healthz", expect=200)
+    wait_until(lambda: api.get("//readyz").status_code == 200, what="it is ready")
+    api.get("/tokens", expect=200)
+
+
 def test_both_killed(private):
     token = private.api("admin").create_token("both", "reader")["token"]
     pid = private.postmaster()

@@ -43,6 +43,21 @@ class PrivateStratad(Stratad):
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not lives(pid), what="the postmaster is dead")
 
+    @contextlib.contextmanager
+    def frozen(self):
+        """PostgreSQL neither answers nor closes a connection: a hung disk."""
+        pid = self.postmaster()
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        pids = [pid, *map(int, children)]
+        try:
+            for each in pids:
+                os.kill(each, signal.SIGSTOP)
+            yield
+        finally:
+            for each in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGCONT)
+
     def close(self):
         try:
             super().close()
