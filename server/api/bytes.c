@@ -97,7 +97,7 @@ static enum range_verdict find_ranges(const struct request *request, uint64_t si
     // Range is defined for GET alone.
     if (request->is_head || (if_range != NULL && !etag_is_same(if_range, etag)))
         return RANGE_IGNORED;
-    return range_parse(request_header(request, "Range"), size, set);
+    return range_set_parse(request_header(request, "Range"), size, set);
 }
 
 static void send_whole(struct response *response, struct blob_file *file,

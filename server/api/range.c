@@ -112,7 +112,8 @@ static bool parse_list(const char *p, uint64_t size, struct range_set *set,
     return *specs > 0;
 }
 
-enum range_verdict range_parse(const char *header, uint64_t size, struct range_set *set)
+enum range_verdict range_set_parse(const char *header, uint64_t size,
+                                   struct range_set *set)
 {
     size_t specs = 0;
     set->count = 0;

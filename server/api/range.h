@@ -26,5 +26,5 @@ enum range_verdict {
 };
 
 // `header` is the value of Range, or NULL; `size` the bytes of the whole.
-enum range_verdict range_parse(const char *header, uint64_t size,
+enum range_verdict range_set_parse(const char *header, uint64_t size,
                                struct range_set *set);

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from support.chain import CHUNK, chain_of, make_bytes, sha256
+from support.stratad import wait_until
 
 DATA = make_bytes(CHUNK + 100, "repair")
 DIGEST = sha256(DATA)
@@ -290,3 +291,38 @@ def test_invariant_7_beside_a_restored_database_nothing_is_removed(server, tier)
     server.restart()
     assert stray.exists() and orphan.exists()
     server.is_damaged = True
+
+
+# ---- what time undoes -----------------------------------------------------------------
+
+def test_expired_uploads_are_swept(make_server):
+    """The open with its file, the finished alone: its blob stays."""
+    server = make_server(upload_expiry="2s")
+    api = server.api()
+    tier = Tier(server)
+    uploads = [make_full_upload(server), api.begin_upload(b"never sent")]
+    api.complete(uploads[0], expect=201)
+    number = placement_of(server, uploads[1])
+    assert tier.incoming(number).exists()
+    wait_until(lambda: server.database.value("SELECT count(*) FROM uploads") == 0)
+    assert not tier.incoming(number).exists()
+    assert api.get(f"/blobs/{DIGEST}", expect=200).content == DATA
+
+
+def test_upload_that_goes_on_does_not_expire(server):
+    data = DATA
+    upload = server.api().begin_upload(data)
+    server.stop()
+    server.database.rows("UPDATE uploads SET expires_at = now() + interval '1 minute'")
+    server.start()
+    server.api().put_part(upload, data, 0, expect=204)
+    assert server.database.value(
+        "SELECT expires_at > now() + interval '10 minutes' FROM uploads")
+    server.api().complete(upload, expect=201)
+
+
+def test_old_leases_are_dropped(make_server):
+    server = make_server(upload_expiry="5s")
+    server.api().put_blob(DATA)
+    server.database.rows("UPDATE leases SET until = now() - interval '2 days'")
+    wait_until(lambda: server.database.value("SELECT count(*) FROM leases") == 0)

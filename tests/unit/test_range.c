@@ -19,7 +19,7 @@
 static void parse(const char *header, uint64_t size, char *text, size_t text_size)
 {
     struct range_set set;
-    enum range_verdict verdict = range_parse(header, size, &set);
+    enum range_verdict verdict = range_set_parse(header, size, &set);
     text[0] = '\0';
     if (verdict == RANGE_IGNORED)
         snprintf(text, text_size, WHOLE);
@@ -125,12 +125,12 @@ static void takes_at_most_64(void **state)
     char header[2048];
     struct range_set set;
     make_list(64, 2, header);
-    assert_int_equal(range_parse(header, 1000, &set), RANGE_PARTIAL);
+    assert_int_equal(range_set_parse(header, 1000, &set), RANGE_PARTIAL);
     assert_int_equal(set.count, 64);
     make_list(65, 2, header);
-    assert_int_equal(range_parse(header, 1000, &set), RANGE_UNSATISFIABLE);
+    assert_int_equal(range_set_parse(header, 1000, &set), RANGE_UNSATISFIABLE);
     make_list(65, 1, header); // also when they would be one
-    assert_int_equal(range_parse(header, 1000, &set), RANGE_UNSATISFIABLE);
+    assert_int_equal(range_set_parse(header, 1000, &set), RANGE_UNSATISFIABLE);
 }
 
 int main(void)
