@@ -60,7 +60,8 @@ void work_init(struct work *work, struct strata_client *client, enum work_mode m
         const struct version_file *file = &version->files[i];
         if (wanted != NULL && !wanted(context, file->path))
             continue;
-        work->items[work->count++] = (struct item){.file = file, .fd = -1, .direct_fd = -1};
+        work->items[work->count++] =
+            (struct item){.file = file, .fd = -1, .direct_fd = -1};
         work->progress.total += file->size;
     }
     work->progress.files = work->count;
