@@ -2,10 +2,9 @@
 // What a struct storage consists of, for the files of storage/ alone.
 //
 // Locks. The table's lock (upload_table.c), an upload's lock (struct upload), the
-// follower's lock (follower.c) and the caches' own are never held together, except that
-// the follower's may be taken under an upload's. None is held across a statement, a
-// read, a write or a sync. In PostgreSQL the order is: an upload's row, the blob by
-// digest, its placement, its lease.
+// follower's lock (follower.c) and the caches' own are never held together, and none is
+// held across a statement, a read, a write or a sync. In PostgreSQL the order is: an
+// upload's row, the blob by digest, its placement, its lease.
 #pragma once
 
 #include <stdatomic.h>

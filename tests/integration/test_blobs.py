@@ -2,6 +2,7 @@
 """Whole blobs in and out, their chains, and what a reader may rely on."""
 import base64
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -124,14 +125,15 @@ def test_size_that_does_not_fit_is_507_at_once(server, api, problem):
 
 @pytest.fixture
 def small_server(make_server):
-    """Its hot tier is a file system of 48 MiB."""
-    assert os.geteuid() == 0, "a small file system is mounted by root alone"
+    """Its hot tier is a file system of 48 MiB. A container may forbid to mount one."""
     server = make_server(start=False)
     hot = server.data / "hot"
-    subprocess.run(["rm", "-rf", str(hot)], check=True)
+    shutil.rmtree(hot)
     hot.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "strata-test", str(hot)],
-                   check=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "strata-test",
+                              str(hot)], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     try:
         yield server.start()
     finally:
