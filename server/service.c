@@ -301,8 +301,10 @@ enum err service_start(const struct config *config, bool (*cancelled)(void),
     s->lock = -1;
     start_metrics(s);
     enum err err = folder_take(config->data, &s->data_dir, &s->lock, e);
-    if (err == ERR_NONE)
-        err = start_database(s, e);
+    if (err != ERR_NONE)
+        return err;
+    log_info("starting", "version", PACKAGE_VERSION, "data", s->data_dir, NULL);
+    err = start_database(s, e);
     if (err == ERR_NONE)
         err = start_storage(s, e);
     if (err == ERR_NONE)
