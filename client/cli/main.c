@@ -9,8 +9,25 @@
 #include "client/lib/strata.h"
 #include "common/cleanup.h"
 
+// Prints the commands of two words that begin with this one; false when there are none.
+static bool print_family(const char *word)
+{
+    bool any = false;
+    size_t size = strlen(word);
+    for (const struct command *c = commands; c->name != NULL; c++) {
+        if (strncmp(c->name, word, size) != 0 || c->name[size] != ' ')
+            continue;
+        fprintf(stderr, "%s strata %s [OPTION...] %s\n",
+                any ? "      " : "usage:", c->name, c->arguments);
+        any = true;
+    }
+    return any;
+}
+
 static int usage(const char *word)
 {
+    if (word != NULL && print_family(word))
+        return STRATA_USAGE;
     if (word != NULL)
         fprintf(stderr, "strata: there is no command %s\n\n", word);
     help_all(stderr);

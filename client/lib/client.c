@@ -214,8 +214,7 @@ static enum strata_status call_run(struct strata_client *client,
     struct strata_error own;
     if (e == NULL)
         e = &own;
-    AUTO_FREE char *body =
-        call->body != NULL ? json_text_dump(call->body, NULL) : NULL;
+    AUTO_FREE char *body = call->body != NULL ? json_text_dump(call->body, NULL) : NULL;
     const struct http_header type = {"Content-Type", "application/json"};
     struct http_request request = {
         .method = call->method,

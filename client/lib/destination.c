@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/lib/destination.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,6 +30,27 @@ static enum strata_status make_root(const char *path, struct strata_error *e)
             return STRATA_OK;
         *slash = '/';
     }
+}
+
+void destination_tidy(struct destination *to)
+{
+    int copy = openat(to->partial_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    if (dir == NULL) {
+        if (copy >= 0)
+            close(copy);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        struct digest digest;
+        if (!digest_parse(entry->d_name, &digest))
+            continue;
+        AUTO_FD int fd = openat(to->partial_fd, entry->d_name,
+                                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(to->partial_fd, entry->d_name, 0);
+    }
+    closedir(dir);
 }
 
 void destination_close(struct destination *to)

@@ -18,6 +18,9 @@ struct destination {
 // With `create`, makes the folder and its parents where they are missing, for writing.
 enum strata_status destination_open(struct destination *to, const char *path,
                                     bool create, struct strata_error *e);
+// After a pull that got everything: removes what earlier ones left unfinished, unless
+// another process works on it.
+void destination_tidy(struct destination *to);
 // Removes the folder of partial files if it is empty.
 void destination_close(struct destination *to);
 

@@ -82,9 +82,11 @@ enum strata_status strata_pull(struct strata_client *client,
         return fail_set(e, STRATA_NOT_FOUND, "no file of %s matches the patterns",
                         pull->ref);
     status = work_run(&work, e);
-    if (status == STRATA_OK)
-        *json = pull_json(&version, &work, pull->folder);
-    return status;
+    if (status != STRATA_OK)
+        return status;
+    destination_tidy(&to);
+    *json = pull_json(&version, &work, pull->folder);
+    return STRATA_OK;
 }
 
 static json_t *bad_json(const struct work *work)

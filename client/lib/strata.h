@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 // Classes of errors. The command `strata` exits with these numbers.
 enum strata_status {
     STRATA_OK = 0,
@@ -108,3 +112,7 @@ enum strata_status strata_token_create(struct strata_client *client,
                                        struct strata_error *e);
 enum strata_status strata_token_revoke(struct strata_client *client, const char *id,
                                        struct strata_error *e);
+
+#ifdef __cplusplus
+}
+#endif

@@ -6,6 +6,10 @@
 
 #include <strata.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 // Counts of a transfer so far, in bytes unless said otherwise. They may be read in the
 // callback only.
 struct strata_progress {
@@ -91,3 +95,7 @@ enum strata_status strata_read(struct strata_client *client, const char *ref,
                                const char *path, int64_t offset, uint64_t length,
                                strata_read_fn *take, void *context,
                                struct strata_error *e);
+
+#ifdef __cplusplus
+}
+#endif

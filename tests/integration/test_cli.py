@@ -293,8 +293,9 @@ def test_pull_checks_what_an_earlier_one_left(cli, model, published, files, tmp_
         file.write(data[:CHUNK])
         file.write(bytes(CHUNK - 1) + b"x")
         file.truncate(len(data))
+    (target / ".strata-partial" / sha256(b"of another version")).write_bytes(b"of")
     document = cli.json("pull", model, target)
-    assert read(target) == files
+    assert read(target) == files  # and nothing unfinished is left
     # The copy of it in the version comes from the disk as well.
     total = sum(map(len, files.values()))
     assert document["received"] == total - CHUNK - len(data)
@@ -605,6 +606,7 @@ def test_help(cli):
     assert "--idempotency-key" in cli.text("publish", "--help")
     assert cli.text("help", "alias", "set") == cli.text("alias", "set", "--help")
     assert cli.text("--version").startswith("strata ")
+    assert "alias history" in cli.run("alias", status=USAGE).stderr.decode()
 
 
 # ---- errors -----------------------------------------------------------------------
