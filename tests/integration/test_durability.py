@@ -2,7 +2,7 @@
 """Invariant 1, the part that `kill -9` cannot show: what was synced before an answer.
 
 A preloaded library (support/syncs.c) notes each sync, rename and COMMIT of stratad in
-their order, and can let syncs fail.
+their order, and can let a sync fail.
 """
 import pathlib
 import subprocess
@@ -132,7 +132,7 @@ def test_invariant_1_failed_sync_of_a_part_is_final(syncs):
     syncs.fail.touch()
     response = api.put_part(upload, data, 0, check=False)
     assert response.status_code in (500, 503, 507), response.text
-    syncs.fail.unlink()
+    assert not syncs.fail.exists()
     failed = {path for what, path in syncs.events() if what == "failed"}
     assert len(failed) == 1
     again = api.put_part(upload, data, 0, check=False)
@@ -149,7 +149,7 @@ def test_invariant_1_failed_sync_of_a_blob_is_final(syncs):
     syncs.fail.touch()
     response = api.put(f"/blobs/{sha256(data)}", data=data, check=False)
     assert response.status_code in (500, 503, 507), response.text
-    syncs.fail.unlink()
+    assert not syncs.fail.exists()
     assert syncs.server.database.value("SELECT count(*) FROM blobs") == before
     failed = {path for what, path in syncs.events() if what == "failed"}
     assert failed

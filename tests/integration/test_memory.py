@@ -84,3 +84,57 @@ def test_memory_is_flat_during_a_large_upload_and_pull(server, api):
         for index in range(number * quarter // size, (number + 1) * quarter // size):
             expected.update(part(index, size))
         assert digest == expected.hexdigest()
+
+
+def hold(api, digest):
+    """A stream of the blob whose reader has stopped after its first bytes."""
+    response = api.clone().get(f"/blobs/{digest}", stream=True, check=False)
+    assert response.status_code == 200 and response.raw.read(1000)
+    return response
+
+
+def test_memory_at_64_streams_and_8_uploads(server, api):
+    """DESIGN section 9: at most 200 MiB with that many at once."""
+    size = 64 << 20
+    digest = api.upload(make_bytes(size, "streams"))
+    uploads = [api.post("/uploads", {"size": size}, expect=201).json() for _ in range(8)]
+
+    def send_one(upload):
+        for number in range(size // upload["part_size"]):
+            response = api.clone().put(f"/uploads/{upload['id']}/parts/{number}",
+                                       data=part(number, upload["part_size"]))
+            assert response.status_code == 204, response.text
+        return api.clone().post(f"/uploads/{upload['id']}/complete").status_code
+
+    with server.watch_memory() as samples:
+        streams = [hold(api, digest) for _ in range(64)]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(send_one, uploads)) == [201] * 8
+        for stream in streams:
+            stream.close()
+    assert max(samples) < LIMIT, f"{max(samples) >> 20} MiB"
+
+
+def test_memory_does_not_grow_with_requests(server, api, problem):
+    """What each kind of request takes is given back."""
+    version = api.publish("a/b", {f"file-{n}": make_bytes(1000, n) for n in range(50)})
+    digest = version["files"][0]["sha256"]
+
+    def one_round():
+        for _ in range(10):
+            api.get("/models/a/b/versions/1", expect=200)
+            api.get("/models/a/b/versions", expect=200)
+            api.get(f"/blobs/{digest}", headers={"Range": "bytes=0-9,20-29"}, expect=206)
+            api.put_blob(make_bytes(1000, 0))
+            api.post("/models/a/b/versions", {"files": [{"path": "../x"}]}, expect=422)
+            api.post("/uploads", {"size": 1, "x": 1}, expect=422)
+            api.patch("/models/a/b", {"description": "d" * 5000}, expect=200)
+            api.get("/none", expect=404)
+
+    for _ in range(2):
+        one_round()
+    before = server.rss_anon()
+    for _ in range(6):
+        one_round()
+    grown = server.rss_anon() - before
+    assert grown < 2 << 20, f"{grown >> 10} KiB more after 480 requests"

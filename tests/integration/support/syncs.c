@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Preloaded into stratad by test_durability.py: writes a line to $SYNCS_LOG for each
-// call that makes something durable, in the order in which they return, and lets syncs
-// of uploads fail while the file $SYNCS_FAIL is there.
+// call that makes something durable, in the order in which they return, and lets the
+// next sync of an upload fail, once, when the file $SYNCS_FAIL is there.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -36,7 +36,7 @@ static int sync_with(const char *name, int (*next)(int), int fd)
 {
     char path[PATH_MAX];
     path_of(fd, path);
-    if (access(getenv("SYNCS_FAIL"), F_OK) == 0 && strstr(path, "/incoming/") != NULL) {
+    if (strstr(path, "/incoming/") != NULL && unlink(getenv("SYNCS_FAIL")) == 0) {
         note("failed", path);
         errno = EIO;
         return -1;
