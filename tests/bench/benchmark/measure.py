@@ -109,6 +109,15 @@ class Meter:
         return json.loads(self.run(program, *arguments))
 
 
+def warm(path):
+    """Brings a file into the page cache, and the disk to rest."""
+    os.sync()
+    buffer = bytearray(8 << 20)
+    with open(path, "rb", buffering=0) as file:
+        while file.readinto(buffer):
+            pass
+
+
 def sync_tree(folder):
     """Makes files and folders below `folder` durable: what a peer left undone."""
     for base, _, names in os.walk(folder):

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows: what is set up, the lanes that take turns, and the bars."""
 import dataclasses
-import os
 import shutil
 
-from .measure import Meter, sync_tree
+from .measure import Meter, sync_tree, warm
 from .servers import DockerRegistry, Mlflow, Nginx, Stratad, Weed
 
 MIB = 1 << 20
@@ -90,6 +89,7 @@ class Download(Row):
     def get(self, server, path, streams, seconds):
         bench = self.bench
         headers = [word for line in server.header_lines() for word in ("--header", line)]
+        warm(self.stratad.blob_file(bench.sha256))
         with Meter(server) as meter:
             loaded = meter.load(
                 bench.load, "get", server.address, path, "--streams", streams,
@@ -118,8 +118,8 @@ class Upload(Row):
         "16 MiB parts over 4 connections, by the same load client. docker-registry: "
         "POST, one PATCH, PUT with the digest, by the same load client. Then, for the "
         "peers, fsync of every file and folder that they keep, within the measured "
-        "time. Copy: `dd bs=8M conv=fsync`. Before each turn the disk is given time to "
-        "finish (sync).")
+        "time. Copy: `dd bs=8M conv=fsync`. Before each turn the file is brought into the "
+        "page cache, and the disk is given time to finish (sync).")
     columns = ("rate", "seconds", "server_cpu_gb", "client_cpu_gb", "rss_anon")
     bars = (
         Bar("strata upload against docker-registry", "rate", "strata upload",
@@ -144,18 +144,18 @@ class Upload(Row):
         return self.rate(meter, self.bench.size)
 
     def alone(self, *command):
-        os.sync()
+        warm(self.bench.file)
         with Meter() as meter:
             meter.run(*command)
         return self.rate(meter, self.bench.size)
 
     def strata(self, upload):
-        os.sync()
+        warm(self.bench.file)
         return self.served(
             Stratad(self.bench.folder / "up", self.bench.postgres), upload)
 
     def peer(self, kind):
-        os.sync()
+        warm(self.bench.file)
         return self.served(kind(self.bench.folder / "up"),
                            lambda server, meter: server.upload(self.bench, meter), False)
 
@@ -216,7 +216,7 @@ class Pull(Row):
 
     def into(self, server, *command, sync=True, env=None):
         self.target.mkdir()
-        os.sync()
+        warm(server.blob_file(self.bench.sha256) if server else self.bench.file)
         try:
             with Meter(*([server] if server else [])) as meter:
                 meter.run(*command, env=env)

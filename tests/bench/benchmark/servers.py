@@ -305,6 +305,10 @@ class DockerRegistry(Server):
     def command(self):
         return ["docker-registry", "serve", self.folder / "config.yml"]
 
+    def blob_file(self, digest):
+        return (self.folder / "data/docker/registry/v2/blobs/sha256" / digest[:2] / digest
+                / "data")
+
     def upload(self, bench, meter):
         """POST, the bytes in one PATCH, PUT with the digest: what a push does."""
         _, headers, _ = self.request("POST", "/v2/bench/model/blobs/uploads/")
