@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +130,10 @@ static enum strata_status write_bytes(void *context, const void *bytes, size_t s
         ssize_t put = write(*fd, next, size);
         if (put < 0 && errno == EINTR)
             continue;
+        if (put < 0 && errno == EPIPE) { // as `head` does it: end as others would
+            signal(SIGPIPE, SIG_DFL);
+            raise(SIGPIPE);
+        }
         if (put < 0)
             return fail_errno(e, errno, "writing the output");
         next += put;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ static bool wants_json(int argc, char **argv)
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN); // a server that goes away is an error, not our end
     if (argc < 2)
         return usage(NULL);
     if (strcmp(argv[1], "--version") == 0) {

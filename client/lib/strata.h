@@ -3,10 +3,11 @@
 // connection, errors and the calls that move no bytes of models. Uploads, publishing,
 // pulling and reading are in strata_transfer.h.
 //
-// Every call is blocking. A client may be used by any number of threads at once, except
-// that strata_client_free must be the last call. Text is UTF-8. Every `json` that a
-// call gives back is one JSON document as docs/openapi.yaml describes it,
-// NUL-terminated, to be freed with strata_free; it is NULL after an error.
+// Every call is blocking. Over TLS the program must ignore SIGPIPE. A client may be
+// used by any number of threads at once, except that strata_client_free must be the
+// last call. Text is UTF-8. Every `json` that a call gives back is one JSON document as
+// docs/openapi.yaml describes it, NUL-terminated, to be freed with strata_free; it is
+// NULL after an error.
 #pragma once
 
 #include <stdbool.h>

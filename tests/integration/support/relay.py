@@ -11,7 +11,8 @@ class Relay:
 
     drop_answer_to   bytes of a request whose answer the client shall not get: its
                      connection is closed when the answer comes; once
-    away             nobody is let in; set as well by a drop when `away_after_drop` is
+    away             nobody is let in; set by the drop, or by the last cut, when
+                     `away_after` is
     cuts             how many connections are closed after `cut_after` bytes of answers
     flips            how many connections get one bit flipped at byte `flip_at` of answers
     """
@@ -19,7 +20,7 @@ class Relay:
     def __init__(self, address):
         self.address = address
         self.drop_answer_to = None
-        self.away, self.away_after_drop = False, False
+        self.away, self.away_after = False, False
         self.cuts, self.cut_after = 0, 0
         self.flips, self.flip_at = 0, 0
         self.lock = threading.Lock()
@@ -56,7 +57,7 @@ class Relay:
                 with self.lock:
                     if self.drop_answer_to and self.drop_answer_to in data:
                         self.drop_answer_to = None
-                        self.away = self.away_after_drop
+                        self.away = self.away_after
                         link["drop"] = True
                 server.sendall(data)
         except OSError:
@@ -73,6 +74,7 @@ class Relay:
                 with self.lock:
                     if self.cuts > 0 and before <= self.cut_after < carried:
                         self.cuts -= 1
+                        self.away = self.away_after and self.cuts == 0
                         cut = True
                     if self.flips > 0 and before <= self.flip_at < carried:
                         self.flips -= 1
