@@ -70,6 +70,10 @@ int main(int argc, char **argv)
         printf("strata %s\n", strata_version());
         return STRATA_OK;
     }
+    if (strcmp(argv[1], "--print-reference") == 0) {
+        help_reference(stdout);
+        return STRATA_OK;
+    }
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0)
         return help(argc, argv);

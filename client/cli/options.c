@@ -241,3 +241,24 @@ void help_all(FILE *to)
         help_option(&common_options[i], to);
     fprintf(to, "\n%s", exit_help);
 }
+
+void help_reference(FILE *to)
+{
+    for (const struct command *c = commands; c->name != NULL; c++) {
+        fprintf(to, "### strata %s%s%s\n\n%s.\n", c->name,
+                c->arguments[0] != '\0' ? " " : "", c->arguments, c->summary);
+        if (c->details != NULL)
+            fprintf(to, "\n```text\n%s\n```\n", c->details);
+        if (c->options != NULL) {
+            fputs("\n```text\n", to);
+            for (const struct option_spec *o = c->options; o->name != NULL; o++)
+                help_option(o, to);
+            fputs("```\n", to);
+        }
+        fputc('\n', to);
+    }
+    fputs("### What every command takes\n\n```text\n", to);
+    for (size_t i = 0; common_options[i].name != NULL; i++)
+        help_option(&common_options[i], to);
+    fprintf(to, "\n%s```\n", exit_help);
+}

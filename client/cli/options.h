@@ -68,3 +68,5 @@ enum strata_status option_number(const struct invocation *invocation, const char
 
 void help_all(FILE *to);
 void help_command(const struct command *command, FILE *to);
+// All of it in Markdown, for docs/REFERENCE.md.
+void help_reference(FILE *to);
