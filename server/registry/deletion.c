@@ -53,10 +53,10 @@ static enum err refuse_use(struct db *db, const struct deletion *deletion,
     return err;
 }
 
-// $2: seconds until the purge.
+// $2: seconds until the purge. One time for both, after the version was locked.
 static const char delete_sql[] =
-    "UPDATE versions SET deleted_at = clock_timestamp(), deleted_by = $3,"
-    " purge_at = clock_timestamp() + make_interval(secs => $2::double precision)"
+    "UPDATE versions SET deleted_at = statement_timestamp(), deleted_by = $3,"
+    " purge_at = statement_timestamp() + make_interval(secs => $2::double precision)"
     " WHERE id = $1 RETURNING deleted_at, purge_at,"
     " (SELECT coalesce(sum(own.size), 0)::bigint FROM ("
     "   SELECT DISTINCT f.sha256, f.size FROM version_files f WHERE f.version_id = $1"
