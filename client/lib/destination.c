@@ -19,6 +19,8 @@
 // The folder is the user's own choice, so links on the way to it are followed.
 static enum strata_status make_root(const char *path, struct strata_error *e)
 {
+    if (path[0] == '\0')
+        return fail_set(e, STRATA_USAGE, "the folder's name is empty");
     AUTO_FREE char *part = alloc_copy(path);
     for (char *slash = part;;) {
         slash = strchr(slash + 1, '/');

@@ -40,10 +40,10 @@ static void find_same(struct work *work)
     for (size_t i = 0; i < work->count; i++)
         sorted[i] = &work->items[i];
     qsort(sorted, work->count, sizeof *sorted, item_compare);
+    // A chain of them, one after the other: they share one partial file.
     for (size_t i = 1; i < work->count; i++) {
-        struct item *before = sorted[i - 1];
-        if (digest_equal(&sorted[i]->file->sha256, &before->file->sha256))
-            sorted[i]->same = before->same != NULL ? before->same : before;
+        if (digest_equal(&sorted[i]->file->sha256, &sorted[i - 1]->file->sha256))
+            sorted[i]->same = sorted[i - 1];
     }
 }
 
@@ -371,8 +371,7 @@ static enum strata_status on_chunk(void *context, size_t chunk, struct strata_er
 {
     struct receiver *receiver = context;
     // What is left is the end of the file: a chunk is a number of whole buffers.
-    enum strata_status status =
-        receiver->buffered > 0 ? flush(receiver, e) : STRATA_OK;
+    enum strata_status status = receiver->buffered > 0 ? flush(receiver, e) : STRATA_OK;
     if (status != STRATA_OK)
         return status;
     receiver->checked++;

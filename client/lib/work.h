@@ -19,7 +19,7 @@ enum chunk_state { CHUNK_MISSING, CHUNK_UNCHECKED, CHUNK_BUSY, CHUNK_DONE };
 
 struct item {
     const struct version_file *file;
-    struct item *same; // an earlier item with the same blob, or NULL
+    struct item *same; // the item before it with the same blob, or NULL
     enum item_phase phase;
     struct chain chain;
     int fd;             // -1 where nothing is on disk

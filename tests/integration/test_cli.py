@@ -278,6 +278,19 @@ def test_no_link_leads_a_pull_out_of_its_folder(cli, model, published, tmp_path)
     assert (elsewhere / "file").read_text() == "precious"
 
 
+def test_pull_of_the_same_bytes_many_times(cli, model, tmp_path):
+    files = {f"{name}{i}": data for i in range(12)
+             for name, data in (("e", b""), ("x", b"x"), ("big", bytes(CHUNK + 1)))}
+    cli.run("publish", write(tmp_path / "many", files), model)
+    for number in range(3):
+        cli.run("pull", model, tmp_path / str(number), "-j", "8")
+        assert read(tmp_path / str(number)) == files
+
+
+def test_a_folder_without_a_name(cli, model, published):
+    assert "empty" in cli.error("pull", model, "", status=USAGE)
+
+
 # ---- interrupted and damaged ----------------------------------------------------
 
 
