@@ -54,6 +54,21 @@ static enum strata_status read_file(json_t **json, struct strata_error *e)
     return STRATA_OK;
 }
 
+static size_t url_size(const char *url)
+{
+    size_t size = strlen(url);
+    while (size > 0 && url[size - 1] == '/')
+        size--;
+    return size;
+}
+
+// Slashes at the end make no other server.
+static bool is_same_url(const char *a, const char *b)
+{
+    size_t size = url_size(a);
+    return size == url_size(b) && strncmp(a, b, size) == 0;
+}
+
 enum strata_status cli_config_load(struct cli_config *config, struct strata_error *e)
 {
     const char *url = environment("STRATA_URL");
@@ -67,7 +82,7 @@ enum strata_status cli_config_load(struct cli_config *config, struct strata_erro
     const char *file_url = json_string_value(json_object_get(json, "url"));
     if (url == NULL)
         url = file_url;
-    if (token == NULL && url != NULL && file_url != NULL && strcmp(url, file_url) == 0)
+    if (token == NULL && url != NULL && file_url != NULL && is_same_url(url, file_url))
         token = json_string_value(json_object_get(json, "token"));
     config->url = alloc_copy(url);
     config->token = alloc_copy(token);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/cli/origins.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,9 @@ static json_t *tag_value(const char *text)
 static json_t *metric_value(const char *text)
 {
     char *end = NULL;
+    errno = 0;
     double value = strtod(text, &end);
-    if (end == text || *end != '\0')
+    if (end == text || *end != '\0' || (isinf(value) && errno == ERANGE))
         return NULL;
     if (isnan(value))
         return json_string("NaN");
@@ -136,6 +138,20 @@ static void read_object(const struct invocation *invocation, json_t *origins,
     json_decref(object);
 }
 
+// What is not UTF-8 can stand in no request, and must not be lost on the way to it.
+static enum strata_status check_text(const struct invocation *invocation,
+                                     struct strata_error *e)
+{
+    for (size_t i = 0; i < invocation->count; i++) {
+        const struct option_value *option = &invocation->values[i];
+        if (option->value != NULL && strcmp(option->name, "files") != 0 &&
+            !utf8_is_valid(option->value, strlen(option->value)))
+            return fail_set(e, STRATA_USAGE, "--%s %s is not UTF-8", option->name,
+                            option->value);
+    }
+    return STRATA_OK;
+}
+
 enum strata_status origins_read(const struct invocation *invocation, json_t **result,
                                 struct strata_error *e)
 {
@@ -146,7 +162,9 @@ enum strata_status origins_read(const struct invocation *invocation, json_t **re
     if (tier != NULL && strcmp(tier, "hot") != 0)
         return fail_set(e, STRATA_USAGE, "--tier %s: only hot takes uploads", tier);
     AUTO_JSON json_t *origins = json_object();
-    enum strata_status status = read_parents(invocation, origins, e);
+    enum strata_status status = check_text(invocation, e);
+    if (status == STRATA_OK)
+        status = read_parents(invocation, origins, e);
     if (status == STRATA_OK)
         status = read_pairs(invocation, "metric", "metrics", metric_value, origins, e);
     if (status == STRATA_OK)

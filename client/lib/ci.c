@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
@@ -38,6 +39,21 @@ static char *copy_of(lookup_fn *lookup, const char *name)
     return name != NULL ? alloc_copy(lookup(name)) : NULL;
 }
 
+// A manifest is for ever and for every reader: user and password of an address, as a
+// pipeline may clone with, stay out of it.
+static char *without_password(char *url)
+{
+    char *host = url != NULL ? strstr(url, "://") : NULL;
+    if (host == NULL)
+        return url;
+    host += strlen("://");
+    size_t size = strcspn(host, "/?#");
+    char *at = memrchr(host, '@', size);
+    if (at != NULL)
+        memmove(host, at + 1, strlen(at + 1) + 1);
+    return url;
+}
+
 // GitHub gives the parts of its addresses only.
 static void add_github(struct ci *ci, lookup_fn *lookup)
 {
@@ -59,9 +75,9 @@ void ci_read(struct ci *ci, lookup_fn *lookup)
             continue;
         ci->system = system->name;
         ci->run_id = copy_of(lookup, system->run_id);
-        ci->run_url = copy_of(lookup, system->run_url);
+        ci->run_url = without_password(copy_of(lookup, system->run_url));
         ci->commit = copy_of(lookup, system->commit);
-        ci->repository = copy_of(lookup, system->repository);
+        ci->repository = without_password(copy_of(lookup, system->repository));
         if (i == 0)
             add_github(ci, lookup);
         return;

@@ -8,6 +8,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/json_text.h"
+#include "common/names.h"
 
 #define SEND_ROUNDS 3 // of blobs that were here and are not any more
 
@@ -43,6 +44,8 @@ enum strata_status strata_upload(struct strata_client *client, const char *path,
     *json = NULL;
     CLEANUP(source_list_clear) struct source_list list = {0};
     const char *slash = strrchr(path, '/');
+    if (!utf8_is_valid(path, strlen(path)))
+        return fail_set(e, STRATA_LOCAL, "%s: the path is not UTF-8", path);
     enum strata_status status =
         source_add(&list, slash != NULL ? slash + 1 : path, path, e);
     if (status != STRATA_OK)

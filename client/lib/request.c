@@ -61,6 +61,8 @@ static enum strata_status read_line(const char *list, int number, char *line,
     size_t size = strcspn(line, " \t");
     const char *path = line + size;
     path += strspn(path, " \t");
+    while (path[0] == '.' && path[1] == '/') // as a shell completes a name
+        path += 2;
     line[size] = '\0';
     struct digest digest;
     struct error error = {0};

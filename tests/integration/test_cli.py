@@ -601,7 +601,9 @@ def test_login(server, tmp_path):
     assert cli.json("whoami")["role"] == "admin"
     # The environment comes first, and the token goes to its own server only.
     cli.error("whoami", environment={"STRATA_TOKEN": "wrong"}, status=DENIED)
-    cli.error("whoami", environment={"STRATA_URL": server.base + "/"}, status=DENIED)
+    cli.error("whoami", environment={"STRATA_URL": f"http://localhost:{server.port}"},
+              status=DENIED)
+    cli.run("whoami", environment={"STRATA_URL": server.base + "/"})  # is the same
     (tmp_path / "token").write_text(server.api("reader").token + "\n")
     assert cli.json("login", server.base, "--token-file", tmp_path / "token")[
         "role"] == "reader"
@@ -609,6 +611,12 @@ def test_login(server, tmp_path):
     cli.error("login", server.base, stdin=b"wrong\n", status=DENIED)
     cli.error("login", server.base, stdin=b"", status=USAGE)
     assert config.read_text() == before
+
+
+def test_a_list_of_paths_as_a_shell_completes_them(cli, model, folder):
+    lines = cli.run("upload", "./config.json", "./sub/one", cwd=folder).stdout
+    version = cli.json("publish", "--files", "-", model, stdin=lines)
+    assert [file["path"] for file in version["files"]] == ["config.json", "sub/one"]
 
 
 def test_help(cli):
@@ -649,6 +657,22 @@ def test_errors_name_title_detail_and_request(cli, model, published):
     text = cli.error("publish", "--files", "-", model, "--tag", f"{'k' * 200}=v",
                      stdin=f"{sha256(b'1')}  one\n".encode(), status=USAGE)
     assert "(field tags" in text
+
+
+@pytest.mark.parametrize("option", [
+    "--parent=hf:\udcff:merge", "--dataset=s3:\udcff", "--alias=a\udcff",
+    "--description=\udcff", "--tag=\udcff=1", "--tag=a=\udcff", "--run-url=\udcff",
+    "--idempotency-key=\udcff"])
+def test_text_that_is_not_utf8_is_refused(cli, model, folder, option):
+    result = cli.run("publish", folder, model, option, "--json", status=USAGE)
+    assert "UTF-8" in json.loads(result.stdout)["error"]["detail"]
+    cli.error("ls", model, status=NOT_FOUND)
+
+
+@pytest.mark.parametrize("value", ["", "abc", "1e999", "-1e999", "1,5", "1 2"])
+def test_metrics_are_numbers(cli, model, folder, value):
+    text = cli.error("publish", folder, model, "--metric", f"m={value}", status=USAGE)
+    assert f"--metric m={value}" in text
 
 
 def test_disk_full(cli, model, published, tmp_path):

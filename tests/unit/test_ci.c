@@ -174,12 +174,37 @@ static void without_a_run_half_a_code_is_refused(void **state)
     assert_null(body_of("[]", &ci, STRATA_USAGE));
 }
 
+static void passwords_stay_out(void **state)
+{
+    (void)state;
+    static const char *const pairs[] = {
+        "JENKINS_URL", "https://jenkins/",
+        "BUILD_TAG",   "jenkins-train-3",
+        "BUILD_URL",   "https://me:secret@jenkins/job/train/3/?a=b@c",
+        "GIT_COMMIT",  "abc",
+        "GIT_URL",     "https://token:x@oauth@git.example/org/train.git",
+        NULL,
+    };
+    struct ci ci = ci_of(pairs);
+    assert_string_equal(ci.run_url, "https://jenkins/job/train/3/?a=b@c");
+    assert_string_equal(ci.repository, "https://git.example/org/train.git");
+    ci_clear(&ci);
+    static const char *const plain[] = {
+        "JENKINS_URL", "https://jenkins/", "GIT_URL", "git@git.example:org/train.git",
+        NULL,
+    };
+    ci = ci_of(plain);
+    assert_string_equal(ci.repository, "git@git.example:org/train.git");
+    ci_clear(&ci);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(github),
         cmocka_unit_test(gitlab),
         cmocka_unit_test(jenkins_and_buildkite),
+        cmocka_unit_test(passwords_stay_out),
         cmocka_unit_test(no_ci),
         cmocka_unit_test(the_run_fills_in_what_is_not_given),
         cmocka_unit_test(without_a_run_half_a_code_is_refused),
