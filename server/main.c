@@ -11,6 +11,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/standard_files.h"
 #include "server/reference.h"
 #include "server/service.h"
 
@@ -168,6 +169,7 @@ static int run(const struct config *config, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    standard_files_open();
     struct error e = {0};
     CLEANUP(config_free_at) struct config *config = NULL;
     if (config_load(argc, argv, &config, &e) != ERR_NONE) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/json_text.h"
+#include "common/names.h"
 
 static uint64_t number_of(const json_t *object, const char *key)
 {
@@ -121,62 +121,91 @@ enum strata_status cmd_verify(struct invocation *invocation, struct strata_error
     return status;
 }
 
+// Where `cat` writes to: what FILE held stays until there are bytes to take its place.
+struct output {
+    const char *path; // NULL: standard output
+    int fd;           // -1 until it is opened
+    uint64_t written;
+};
+
+static void output_clear(struct output *output)
+{
+    if (output->fd >= 0)
+        close(output->fd);
+}
+
+static enum strata_status output_open(struct output *output, struct strata_error *e)
+{
+    const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+    if (output->fd < 0)
+        output->fd = output->path != NULL ? open(output->path, flags, 0666)
+                                          : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (output->fd >= 0)
+        return STRATA_OK;
+    return fail_errno(e, errno, "%s",
+                      output->path != NULL ? output->path : "standard output");
+}
+
 static enum strata_status write_bytes(void *context, const void *bytes, size_t size,
                                       struct strata_error *e)
 {
-    const int *fd = context;
+    struct output *output = context;
+    enum strata_status status = output_open(output, e);
+    if (status != STRATA_OK)
+        return status;
     const char *next = bytes;
     while (size > 0) {
-        ssize_t put = write(*fd, next, size);
+        ssize_t put = write(output->fd, next, size);
         if (put < 0 && errno == EINTR)
             continue;
-        if (put < 0 && errno == EPIPE) { // as `head` does it: end as others would
-            signal(SIGPIPE, SIG_DFL);
-            raise(SIGPIPE);
-        }
-        if (put < 0)
+        if (put < 0) {
+            end_if_unread(errno);
             return fail_errno(e, errno, "writing the output");
+        }
         next += put;
         size -= (size_t)put;
+        output->written += (uint64_t)put;
     }
     return STRATA_OK;
 }
 
-static enum strata_status open_output(const struct invocation *invocation, int *fd,
-                                      struct strata_error *e)
+static enum strata_status cat_arguments(const struct invocation *invocation,
+                                        struct byte_range *range, struct output *output,
+                                        struct strata_error *e)
 {
-    const char *output = option_value(invocation, "output");
-    if (output == NULL && option_given(invocation, "json"))
+    const char *text = option_value(invocation, "range");
+    if (text != NULL && !byte_range_parse(text, range))
+        return fail_set(e, STRATA_USAGE, "--range %s: A-B, A- or -N is needed", text);
+    output->path = option_value(invocation, "output");
+    if (!option_given(invocation, "json"))
+        return STRATA_OK;
+    if (output->path == NULL)
         return fail_set(e, STRATA_USAGE, "--json needs --output FILE for the bytes");
-    *fd = output != NULL ? open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)
-                         : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-    if (*fd < 0)
-        return fail_errno(e, errno, "%s", output != NULL ? output : "standard output");
+    if (!utf8_is_valid(output->path, strlen(output->path)))
+        return fail_set(e, STRATA_USAGE, "--output %s is not UTF-8", output->path);
     return STRATA_OK;
 }
 
 enum strata_status cmd_cat(struct invocation *invocation, struct strata_error *e)
 {
     struct byte_range range = {.length = UINT64_MAX};
-    const char *text = option_value(invocation, "range");
-    if (text != NULL && !byte_range_parse(text, &range))
-        return fail_set(e, STRATA_USAGE, "--range %s: A-B, A- or -N is needed", text);
-    AUTO_FD int fd = -1;
+    CLEANUP(output_clear) struct output output = {.fd = -1};
     CLEANUP(session_close) struct strata_client *client = NULL;
-    enum strata_status status = open_output(invocation, &fd, e);
+    enum strata_status status = cat_arguments(invocation, &range, &output, e);
     if (status == STRATA_OK)
         status = session_open(invocation, &client, e);
     const char *ref = invocation->arguments[0];
     const char *path = invocation->arguments[1];
     if (status == STRATA_OK)
         status = strata_read(client, ref, path, range.offset, range.length, write_bytes,
-                             &fd, e);
+                             &output, e);
+    if (status == STRATA_OK)
+        status = output_open(&output, e); // no bytes are a file as well
     if (status != STRATA_OK || !option_given(invocation, "json"))
         return status;
-    off_t size = lseek(fd, 0, SEEK_CUR);
     AUTO_JSON json_t *json =
         json_pack("{s:s, s:s, s:s, s:I}", "ref", ref, "path", path, "output",
-                  option_value(invocation, "output"), "bytes", (json_int_t)size);
+                  output.path, "bytes", (json_int_t)output.written);
     AUTO_FREE char *document = json_text_dump(json, NULL);
     return print_json(document, e);
 }

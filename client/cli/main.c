@@ -9,6 +9,7 @@
 #include "client/lib/fail.h"
 #include "client/lib/strata.h"
 #include "common/cleanup.h"
+#include "common/standard_files.h"
 
 // Prints the commands of two words that begin with this one; false when there are none.
 static bool print_family(const char *word)
@@ -60,10 +61,9 @@ static bool wants_json(int argc, char **argv)
     return false;
 }
 
-int main(int argc, char **argv)
+// Help and the version; -1 when the words ask for neither.
+static int about(int argc, char **argv)
 {
-    setlocale(LC_CTYPE, "");
-    signal(SIGPIPE, SIG_IGN); // a server that goes away is an error, not our end
     if (argc < 2)
         return usage(NULL);
     if (strcmp(argv[1], "--version") == 0) {
@@ -77,23 +77,40 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0)
         return help(argc, argv);
+    return -1;
+}
+
+static enum strata_status run(int argc, char **argv, struct strata_error *e)
+{
     int words = 0;
     const struct command *command = command_find(argc - 1, argv + 1, &words);
-    if (command == NULL)
-        return usage(argv[1]);
-    struct strata_error e = {0};
     CLEANUP(invocation_clear) struct invocation invocation = {0};
     enum strata_status status =
-        invocation_parse(&invocation, command, argc - words, argv + words, &e);
-    if (status == STRATA_OK && invocation.help) {
-        help_command(command, stdout);
-        return STRATA_OK;
-    }
+        invocation_parse(&invocation, command, argc - words, argv + words, e);
+    if (status != STRATA_OK)
+        return status;
+    if (!invocation.help)
+        return command->run(&invocation, e);
+    help_command(command, stdout);
+    return STRATA_OK;
+}
+
+int main(int argc, char **argv)
+{
+    standard_files_open();
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN); // a server that goes away is an error, not our end
+    struct strata_error e = {0};
+    int words = 0;
+    int said = about(argc, argv);
+    if (said < 0 && command_find(argc - 1, argv + 1, &words) == NULL)
+        said = usage(argv[1]);
+    enum strata_status status =
+        said < 0 ? run(argc, argv, &e) : (enum strata_status)said;
     if (status == STRATA_OK)
-        status = command->run(&invocation, &e);
-    // A verify that found something has printed its document already.
-    bool printed = status == STRATA_CORRUPT && e.detail[0] == '\0';
-    if (status != STRATA_OK && !printed)
+        status = print_end(&e);
+    // `usage` and a verify that found something have said what there is to say.
+    if (status != STRATA_OK && e.detail[0] != '\0')
         report_error(&e, wants_json(argc, argv));
     return (int)status;
 }

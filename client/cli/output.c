@@ -2,6 +2,7 @@
 #include "client/cli/output.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/json_text.h"
+#include "common/names.h"
 
 void print_text(FILE *to, const char *text)
 {
@@ -89,15 +91,49 @@ enum strata_status print_json(const char *text, struct strata_error *e)
 {
     if (puts(text) >= 0 && fflush(stdout) == 0)
         return STRATA_OK;
+    end_if_unread(errno);
     return fail_errno(e, errno, "standard output");
+}
+
+void end_if_unread(int errnum)
+{
+    if (errnum != EPIPE)
+        return;
+    signal(SIGPIPE, SIG_DFL);
+    raise(SIGPIPE);
+}
+
+enum strata_status print_end(struct strata_error *e)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return STRATA_OK;
+    end_if_unread(errno);
+    // An earlier write failed, and its errno is gone.
+    return fail_errno(e, errno != 0 ? errno : EIO, "standard output");
+}
+
+// A detail may name a file whose name is not UTF-8, or end within a character.
+static char *valid_text(const char *text)
+{
+    char *copy = alloc_copy(text);
+    if (utf8_is_valid(copy, strlen(copy)))
+        return copy;
+    for (char *c = copy; *c != '\0'; c++) {
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    }
+    return copy;
 }
 
 static void print_error_json(const struct strata_error *e)
 {
+    AUTO_FREE char *title = valid_text(e->title);
+    AUTO_FREE char *detail = valid_text(e->detail);
     AUTO_JSON json_t *json = json_pack(
         "{s:{s:i, s:i, s:s, s:s, s:s, s:s, s:s}}", "error", "exit_status",
-        (int)e->status, "http_status", e->http_status, "type", e->type, "title",
-        e->title, "detail", e->detail, "field", e->field, "request_id", e->request_id);
+        (int)e->status, "http_status", e->http_status, "type", e->type, "title", title,
+        "detail", detail, "field", e->field, "request_id", e->request_id);
     AUTO_FREE char *text = json != NULL ? json_text_dump(json, NULL) : NULL;
     puts(text != NULL ? text : "{\"error\":{}}");
 }

@@ -25,5 +25,10 @@ void table_print(struct table *table);           // and frees
 
 // STRATA_LOCAL when standard output cannot be written.
 enum strata_status print_json(const char *text, struct strata_error *e);
+// Writes out what was printed. STRATA_LOCAL when standard output did not take it all.
+enum strata_status print_end(struct strata_error *e);
+// After an error of writing: where nobody reads the pipe any more, ends the program as
+// `head` ends others, silently.
+void end_if_unread(int errnum);
 // What went wrong, on standard error; with `json` also as a document.
 void report_error(const struct strata_error *e, bool json);

@@ -561,6 +561,16 @@ def test_cat(cli, model, published, files, tmp_path):
     cli.error("cat", model, "nothing", status=NOT_FOUND)
 
 
+def test_cat_keeps_what_it_cannot_replace(cli, model, published, tmp_path):
+    output = tmp_path / "precious"
+    output.write_bytes(b"precious")
+    cli.error("cat", f"{model}@9", "weights.bin", "-o", output, status=NOT_FOUND)
+    cli.error("cat", model, "none", "-o", output, status=NOT_FOUND)
+    assert output.read_bytes() == b"precious"
+    cli.run("cat", model, "empty", "-o", output)
+    assert output.read_bytes() == b""
+
+
 def test_rm(cli, model, published):
     cli.error("rm", model, status=USAGE)  # which version?
     cli.run("alias", "set", f"{model}@1", "prod")
@@ -673,6 +683,39 @@ def test_text_that_is_not_utf8_is_refused(cli, model, folder, option):
 def test_metrics_are_numbers(cli, model, folder, value):
     text = cli.error("publish", folder, model, "--metric", f"m={value}", status=USAGE)
     assert f"--metric m={value}" in text
+
+
+# ---- standard output --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--help"], ["ls"], ["ls", "--json"], ["tokens", "create", "lost"]])
+def test_output_that_cannot_be_written_is_an_error(cli, published, arguments):
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            [str(STRATA), *arguments], stdout=full, stderr=subprocess.PIPE,
+            env=cli.environment, timeout=SECONDS)
+    assert process.returncode == LOCAL and b"the disk is full" in process.stderr
+
+
+def test_output_that_nobody_reads_ends_the_command(cli, published):
+    out, into = os.pipe()
+    os.close(out)
+    process = subprocess.run([str(STRATA), "ls"], stdout=into, stderr=subprocess.PIPE,
+                             env=cli.environment, timeout=SECONDS)
+    os.close(into)
+    assert process.returncode == -signal.SIGPIPE and process.stderr == b""
+
+
+def test_closed_output_is_no_other_file(cli, model, published, files, tmp_path):
+    """Nothing that is opened gets the number of standard output or error."""
+    output = tmp_path / "out"
+    process = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", str(STRATA), "cat", model,
+         "config.json", "--json", "-o", str(output)], env=cli.environment,
+        timeout=SECONDS)
+    assert process.returncode == LOCAL
+    assert output.read_bytes() == files["config.json"]
 
 
 def test_disk_full(cli, model, published, tmp_path):
