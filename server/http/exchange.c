@@ -21,6 +21,8 @@
 #define DISCARD_MAXIMUM ((uint64_t)64 << 20)
 // Logged and counted where the client went away before there was an answer.
 #define STATUS_CLIENT_CLOSED 499
+// A body of ours needs five.
+#define JSON_DEPTH_MAXIMUM 64
 
 struct exchange *exchange_new(struct http_server *server, const char *target)
 {
@@ -293,11 +295,35 @@ bool exchange_is_endless(const struct exchange *x)
            x->request.content_length < 0;
 }
 
+// How deep arrays and objects lie in each other, as far as that can be told of a text
+// that may not parse.
+static size_t json_depth(const char *text, size_t size)
+{
+    size_t depth = 0, deepest = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < size; i++) {
+        char c = text[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '[' || c == '{') && ++depth > deepest)
+            deepest = depth;
+        else if (!in_string && (c == ']' || c == '}') && depth > 0)
+            depth--;
+    }
+    return deepest;
+}
+
 static enum err parse_json(struct exchange *x, struct error *e)
 {
     struct request *request = &x->request;
     if (x->body.size == 0 && x->route->body == BODY_JSON_OPTIONAL)
         return ERR_NONE;
+    // The parser recurses, and a thread's stack is small.
+    if (json_depth(buf_text(&x->body), x->body.size) > JSON_DEPTH_MAXIMUM)
+        return error_set(e, ERR_BAD_JSON, "nested more than %d deep",
+                         JSON_DEPTH_MAXIMUM);
     json_error_t where;
     request->body =
         json_loadb(buf_text(&x->body), x->body.size, JSON_REJECT_DUPLICATES, &where);

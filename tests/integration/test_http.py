@@ -253,6 +253,20 @@ def test_json_that_does_not_parse(server, api, problem, method, path, body):
     assert server.state() == before
 
 
+def test_json_nested_too_deep(api, problem):
+    """The deepest that is parsed is not allowed here, one more is not even parsed."""
+    for depth, status, kind in [(63, 422, "invalid-field"), (64, 400, "bad-json")]:
+        body = b'{"model":' + b"[" * depth + b"]" * depth + b"}"
+        problem(api.request("POST", "/models", data=body, headers=JSON), status, kind)
+
+
+def test_json_brackets_in_strings_are_not_nesting(api):
+    text = '["\\' * 500
+    answer = api.post("/models", {"model": "acme/brackets", "description": text},
+                      expect=201)
+    assert answer.json()["description"] == text
+
+
 @pytest.mark.parametrize("method, path", JSON_ROUTES)
 @pytest.mark.parametrize("body", [b"[]", b"null", b"1", b'"x"', b"true"])
 def test_json_that_is_no_object(api, method, path, body):
