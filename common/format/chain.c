@@ -105,6 +105,14 @@ static bool state_parse(const json_t *json, uint8_t state[CHAIN_STATE_SIZE])
            hex_decode(json_string_value(json), state, CHAIN_STATE_SIZE);
 }
 
+static bool is_empty_chain(const struct chain *chain)
+{
+    struct digest nothing, last;
+    digest_of("", 0, &nothing);
+    chain_digest(chain, &last);
+    return digest_equal(&last, &nothing);
+}
+
 enum err chain_from_json(const json_t *json, uint64_t size, const char *field,
                          struct chain *chain, struct error *e)
 {
@@ -133,6 +141,11 @@ enum err chain_from_json(const json_t *json, uint64_t size, const char *field,
             return error_set_field(e, ERR_INVALID_FIELD, item,
                                    "a value is 64 lower-case hexadecimal digits");
         }
+    }
+    // No chunk will ever be checked against it.
+    if (size == 0 && !is_empty_chain(&read)) {
+        return error_set_field(e, ERR_INVALID_FIELD, name,
+                               "a blob of 0 bytes has the SHA-256 of nothing");
     }
     *chain = read;
     read = (struct chain){0};

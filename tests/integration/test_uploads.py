@@ -88,6 +88,15 @@ def test_empty_blob(api):
     assert api.post("/uploads", {"size": 0, "sha256": sha256(b"")}, expect=200).json()
 
 
+def test_invariant_5_a_chain_of_no_chunks_does_not_choose_its_name(api, problem):
+    digest = "ab" * 32
+    body = {"size": 0, "sha256": digest, "chain": {"states": [digest]}}
+    problem(api.post("/uploads", body), 422, "invalid-field", "chain.states")
+    problem(api.get(f"/blobs/{digest}"), 404, "blob-not-found")
+    upload = api.begin_upload(b"", chained=True)
+    assert api.complete(upload, expect=201).json()["sha256"] == sha256(b"")
+
+
 def test_known_blob_is_not_sent_again(server, api):
     data = make_bytes(100, "known")
     digest = api.put_blob(data)

@@ -229,6 +229,7 @@ static void bad_json_names_its_field(void **state)
     json_refused("[]", 1, ERR_INVALID_FIELD, "chain");
     json_refused("{}", 1, ERR_INVALID_FIELD, "chain.states");
     json_refused("{\"states\":[]}", 0, ERR_INVALID_FIELD, "chain.states");
+    json_refused("{\"states\":[\"" STATE "\"]}", 0, ERR_INVALID_FIELD, "chain.states");
     json_refused("{\"states\":[\"" STATE "\",\"" STATE "\"]}", CHAIN_CHUNK_SIZE,
                  ERR_INVALID_FIELD, "chain.states");
     json_refused("{\"states\":[\"" STATE "\",\"x\"]}", CHAIN_CHUNK_SIZE + 1,
