@@ -118,10 +118,21 @@ static enum err read_uploads(struct repair *r, struct db *db, struct error *e)
     return err;
 }
 
+// The last COMMIT of a stratad that was killed may still be under way: what it holds is
+// waited for, so that no file is judged by a row that is about to change.
+static enum err await_completing(struct repair *r, struct db *db, struct error *e)
+{
+    static const char sql[] = "SELECT 1 FROM uploads WHERE node_id = $1"
+                              " AND state = 'completing' FOR UPDATE";
+    return db_query(db, sql, DB_PARAMS(DB_INT(r->storage->options.node)), NULL, e);
+}
+
 static enum err read_rows(struct repair *r, struct error *e)
 {
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(r->storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err = await_completing(r, db, e);
     if (err == ERR_NONE)
         err = read_placements(r, db, e);
     if (err == ERR_NONE)

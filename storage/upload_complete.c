@@ -133,13 +133,26 @@ static enum err verify(struct storage *storage, struct upload *u, struct error *
     return ERR_NONE;
 }
 
-static enum err make_durable(struct storage *storage, struct upload *u, struct error *e)
+// After an attempt whose COMMIT nobody answered, the file may be a placement's by now.
+// The row tells, once whatever holds it has ended.
+static bool may_be_placed(struct storage *storage, const struct upload *u)
+{
+    struct error ignored = {0};
+    enum err err = upload_row_close(storage, u, &ignored);
+    error_clear(&ignored);
+    return err != ERR_NONE;
+}
+
+static enum err make_durable(struct storage *storage, struct upload *u, bool carry_on,
+                             struct error *e)
 {
     if (fchmod(u->fd, 0440) != 0 || fsync(u->fd) != 0)
         error_set_errno(e, errno, "cannot sync upload %s", u->id);
     else if (tier_file_publish(storage->hot, &u->digest, u->placement_id, e) ==
              ERR_NONE)
         return ERR_NONE;
+    if (carry_on && may_be_placed(storage, u))
+        return e->code;
     log_error("a blob cannot be made durable, it is discarded", "upload", u->id,
               "error", e->detail, NULL);
     return give_up(storage, u, e);
@@ -183,7 +196,7 @@ static enum err complete(struct storage *storage, struct upload *u, bool carry_o
         closed = err == ERR_NONE;
     }
     if (err == ERR_NONE)
-        err = make_durable(storage, u, e);
+        err = make_durable(storage, u, carry_on, e);
     if (err == ERR_NONE)
         err = record(storage, u, created, e);
     pthread_mutex_lock(&u->lock);

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """COMMIT whose answer is lost, and a PostgreSQL that hangs: the client is told that the
 outcome is unknown, and a repeat of the same request finds the result (invariant 1)."""
+import threading
 import time
 
 import pytest
+import requests
 from support import chain
+from support.faults import Faults
 from support.pgproxy import PgProxy
+from support.stratad import sanitized, wait_until
 
 FILES = {"model.bin": b"weights", "config.json": b"{}"}
 
@@ -115,3 +119,59 @@ def test_a_hanging_postgresql_is_503_and_service_resumes(proxied, problem):
     assert time.monotonic() - began < 1
     proxy.flow()
     assert api.get("/models", expect=200).json()["models"]
+
+
+@pytest.mark.skipif(
+    sanitized(), reason="a sanitizer's runtime must be the first that is loaded")
+def test_invariant_3_a_recorded_blob_survives_a_failing_retry(
+        make_server, work_folder, monkeypatch, problem):
+    """The COMMIT that nobody heard of has made the file a placement's: a repeat that
+    cannot sync it must not discard it."""
+    faults = Faults(work_folder, monkeypatch)
+    server = make_server(start=False)
+    data = b"recorded" * 1000
+    with PgProxy(server.database) as proxy:
+        server.options["database_url"] = proxy.url
+        api = server.start().api()
+        upload = api.begin_upload(data)
+        api.put_part(upload, data, 0, expect=204)
+        proxy.lose_next_commit(reaches_server=True)
+        problem(api.complete(upload), 503, "outcome-unknown")
+        with faults("fail fchmod"):
+            assert api.complete(upload, check=False).status_code == 500
+        assert api.get(f"/blobs/{chain.sha256(data)}", expect=200).content == data
+        blob = api.complete(upload, expect=201).json()
+        assert blob == {"sha256": chain.sha256(data), "size": len(data)}
+        server.close()
+
+
+def test_invariant_3_a_commit_under_way_is_waited_for_at_start(proxied):
+    """Killed while its COMMIT is on the way: the next start must not take the file away
+    from what that COMMIT makes."""
+    server, proxy = proxied
+    api = server.api()
+    data = b"late" * 1000
+    upload = api.begin_upload(data)
+    api.put_part(upload, data, 0, expect=204)
+    proxy.hold_next_commit()
+
+    def complete():
+        with pytest.raises(requests.ConnectionError):
+            api.clone().complete(upload)
+
+    client = threading.Thread(target=complete)
+    client.start()
+    assert proxy.held.wait(10)
+    server.kill()
+    client.join()
+    server.options["database_timeout"] = "20s"
+    start = threading.Thread(target=server.start)
+    start.start()
+    waiting = ("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+               " AND wait_event_type = 'Lock'")
+    wait_until(lambda: server.database.value(waiting) > 0, what="the start waits")
+    proxy.released.set()
+    start.join()
+    api = server.api()
+    assert api.get(f"/blobs/{chain.sha256(data)}", expect=200).content == data
+    api.complete(upload, expect=201)

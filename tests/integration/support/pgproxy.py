@@ -26,6 +26,9 @@ class PgProxy:
         self.lose_commits = 0
         self.lost = 0
         self.commit_reaches_server = True
+        self.hold_commit = False
+        self.held = threading.Event()
+        self.released = threading.Event()
         self.flowing = threading.Event()
         self.flowing.set()
         self.sockets = []
@@ -41,6 +44,7 @@ class PgProxy:
 
     def __exit__(self, *_):
         self.flowing.set()
+        self.released.set()
         self.listener.close()
         for link in self.sockets:
             with contextlib.suppress(OSError):
@@ -51,6 +55,11 @@ class PgProxy:
         with self.lock:
             self.commit_reaches_server = reaches_server
             self.lose_commits = count
+
+    def hold_next_commit(self):
+        """The next COMMIT waits for `released`, whatever becomes of its client; `held` is
+        set when it is here."""
+        self.hold_commit = True
 
     def hang(self):
         """Nothing is forwarded until `flow()`."""
@@ -74,6 +83,10 @@ class PgProxy:
     def _takes_commit(self, kind, body):
         if kind != b"Q" or body.rstrip(b"\0").strip().upper() != b"COMMIT":
             return False
+        if self.hold_commit:
+            self.hold_commit = False
+            self.held.set()
+            self.released.wait()
         with self.lock:
             if self.lose_commits == 0:
                 return False
