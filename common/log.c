@@ -96,6 +96,7 @@ void log_write(enum log_level level, const char *message, ...)
         put_pair(&line, key, value);
     }
     va_end(args);
+    line.maximum++; // a line that is cut still ends
     buf_putc(&line, '\n');
     ssize_t written = write(STDERR_FILENO, buf_text(&line), line.size);
     (void)written;

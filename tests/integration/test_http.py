@@ -387,6 +387,25 @@ def test_log_lines_are_one_per_request_and_hide_tokens(server, api):
     assert server.admin_token() not in server.log()
 
 
+@pytest.mark.parametrize("header", [
+    "Content-Length : 5", "Transfer-Encoding\t: chunked", "X A: b", "X(): b"])
+def test_malformed_header_name_ends_the_connection(server, header):
+    """A space before the colon hides a body from one reader and shows it to another."""
+    with Connection(server.address) as connection:
+        connection.send(
+            f"GET /healthz HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n"
+            "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert connection.answer().status == 400
+        assert connection.is_closed()
+
+
+def test_a_log_line_that_is_cut_still_ends(server, api):
+    api.get("/models/a/b/" + "=" * 9000)
+    api.get("/models/a/c/none")
+    lines = server.log().splitlines()
+    assert any("/none" in line and len(line) < 1000 for line in lines)
+
+
 def test_json_text_is_utf8(api):
     text = "größer als 日本 \N{GRINNING FACE}"
     api.patch("/models/acme/net", {"description": text}, expect=200)
