@@ -174,7 +174,8 @@ bool process_lives(pid_t pid, const char *folder)
     pid_t child = waitpid(pid, NULL, WNOHANG);
     if (child >= 0) // ours: it has ended, or it has not
         return child == 0;
-    if (kill(pid, 0) != 0 && errno == ESRCH)
+    // EPERM: a process of somebody else, which has got the number since.
+    if (kill(pid, 0) != 0)
         return false;
     AUTO_FREE char *link = alloc_printf("/proc/%d/cwd", (int)pid);
     char place[4096];
