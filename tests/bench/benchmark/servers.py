@@ -392,8 +392,23 @@ class Mlflow(Server):
         api = "/api/2.0/mlflow/"
         for number in range(models):
             name = f"m{number}"
-            self.call("POST", api + "registered-models/create", {"name": name})
-            self.call("POST", api + "model-versions/create",
-                      {"name": name, "source": f"s3://bench/{name}"})
-            self.call("POST", api + "registered-models/alias",
-                      {"name": name, "alias": "prod", "version": "1"})
+            self.insist(api + "registered-models/create", {"name": name})
+            self.insist(api + "model-versions/create",
+                        {"name": name, "source": f"s3://bench/{name}"})
+            self.insist(api + "registered-models/alias",
+                        {"name": name, "alias": "prod", "version": "1"})
+
+    def insist(self, path, body, tries=5):
+        """A POST that may have been done: workers are restarted now and then, by
+        themselves, when the machine is busy, and cut their connections."""
+        for left in reversed(range(tries)):
+            try:
+                status, _, text = self.request("POST", path, body)
+            except (OSError, http.client.HTTPException):
+                if left == 0:
+                    raise
+                time.sleep(1)
+                continue
+            if status == 200 or b"RESOURCE_ALREADY_EXISTS" in text:
+                return
+            raise RuntimeError(f"POST {path}: {status} {text[:500]!r}")

@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define EVENTS 64
+// So many connections may be cut by the server before that counts as a failure.
+#define CUT_MAXIMUM 1000
 // Bodies are thrown away by the kernel (MSG_TRUNC); the memory is never touched.
 #define DISCARD_SIZE ((size_t)4 << 20)
 // At most so much of one connection before the others get their turn.
@@ -45,7 +47,7 @@ struct get {
     double *latencies;
     int64_t requests, capacity;
     int64_t number; // of the next request
-    int64_t bytes, bytes_in_time, requests_in_time;
+    int64_t bytes, bytes_in_time, requests_in_time, cut;
     void *discard;
 };
 
@@ -125,15 +127,26 @@ static void get_finish(struct get *get, struct connection *c)
     get_next(get, c, now);
 }
 
-// Counts bytes of a body; true: the answer is complete.
-static bool get_count(struct get *get, struct connection *c, int64_t size)
+// The server has closed a connection that owed an answer: it is asked for on another.
+static void get_cut(struct get *get, struct connection *c, const char *why)
+{
+    if (++get->cut > CUT_MAXIMUM) {
+        die("no answer: %s", why);
+    }
+    get->running--;
+    close(c->fd);
+    get_watch(get, c);
+    get_send(get, c, c->began);
+}
+
+// Counts bytes of a body.
+static void get_count(struct get *get, struct connection *c, int64_t size)
 {
     if (size > c->body_left) {
         die("more bytes than the answer has");
     }
     get->bytes += size;
     c->body_left -= size;
-    return c->body_left == 0;
 }
 
 // Reads of the head what is there; true: it is complete.
@@ -145,7 +158,8 @@ static bool get_read_head(struct get *get, struct connection *c)
         return false;
     }
     if (got <= 0) {
-        die("no answer: %s", got < 0 ? strerror(errno) : "closed");
+        get_cut(get, c, got < 0 ? strerror(errno) : "closed");
+        return false;
     }
     c->length += (size_t)got;
     c->text[c->length] = '\0';
@@ -181,7 +195,8 @@ static void get_readable(struct get *get, struct connection *c)
             return;
         }
         if (got <= 0) {
-            die("half an answer: %s", got < 0 ? strerror(errno) : "closed");
+            get_cut(get, c, got < 0 ? strerror(errno) : "closed");
+            return;
         }
         get_count(get, c, got);
         turn -= got;
@@ -276,10 +291,12 @@ static void get_print(struct get *get)
     qsort(get->latencies, (size_t)get->requests, sizeof(double), compare_doubles);
     printf("{\"seconds\": %.6f, \"bytes\": %lld, \"bytes_in_time\": %lld, "
            "\"requests\": %lld, \"requests_in_time\": %lld, \"cpu_seconds\": %.6f, "
-           "\"p50_ms\": %.4f, \"p99_ms\": %.4f, \"max_ms\": %.4f}\n",
+           "\"p50_ms\": %.4f, \"p99_ms\": %.4f, \"max_ms\": %.4f, "
+           "\"cut\": %lld, \"elapsed\": %.6f}\n",
            get->load->seconds, (long long)get->bytes, (long long)get->bytes_in_time,
            (long long)get->requests, (long long)get->requests_in_time, cpu_seconds(),
-           percentile(get, 0.5), percentile(get, 0.99), percentile(get, 1));
+           percentile(get, 0.5), percentile(get, 0.99), percentile(get, 1),
+           (long long)get->cut, clock_seconds() - get->started);
 }
 
 void load_get(const struct load *load)
