@@ -66,6 +66,19 @@ static enum err go_offline(struct storage *storage, const char *why)
     return ERR_NONE;
 }
 
+// A full tier is started on all the same, since what fills it can only then be removed.
+// Until the epoch can be written, a database restored from a backup looks newer.
+static enum err start_epoch(struct storage *storage, struct error *e)
+{
+    enum err err = tier_epoch_advance(storage, e);
+    if (err != ERR_INSUFFICIENT_STORAGE)
+        return err;
+    log_warn("the tier's epoch stays behind until there is room", "error", e->detail,
+             NULL);
+    error_clear(e);
+    return ERR_NONE;
+}
+
 enum err tier_claim_hot(struct storage *storage, struct error *e)
 {
     struct claim claim = {.node = storage->options.node};
@@ -91,7 +104,7 @@ enum err tier_claim_hot(struct storage *storage, struct error *e)
                   "backup: nothing unknown on it is removed or moved",
                   NULL);
     else
-        err = tier_epoch_advance(storage, e);
+        err = start_epoch(storage, e);
     if (err == ERR_NONE)
         atomic_store(&storage->hot_state, TIER_ONLINE);
     return err;

@@ -50,8 +50,10 @@ enum err tier_identity_write(int root, const struct tier_identity *identity,
                   identity->tier, "epoch", (json_int_t)identity->epoch);
     AUTO_FREE char *text = json_dumps(json, JSON_INDENT(2));
     enum err err = write_new(root, text, e);
-    if (err != ERR_NONE)
+    if (err != ERR_NONE) {
+        unlinkat(root, TIER_IDENTITY_TEMPORARY, 0);
         return err;
+    }
     if (renameat(root, TIER_IDENTITY_TEMPORARY, root, TIER_IDENTITY_FILE) != 0 ||
         fsync(root) != 0)
         return error_set_errno(e, errno, "cannot write " TIER_IDENTITY_FILE);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole blobs in and out, their chains, and what a reader may rely on."""
 import base64
+import contextlib
 import os
 import shutil
 import subprocess
@@ -161,3 +162,23 @@ def test_full_disk_is_507_and_passes(small_server, problem):
     api.delete(f"/uploads/{uploads[1]['id']}", expect=204)
     small = make_bytes(10 << 20, "small")
     assert api.get(f"/blobs/{api.put_blob(small)}").content == small
+
+
+def test_a_full_disk_does_not_keep_the_server_from_starting(small_server, problem):
+    """Otherwise nobody could remove what fills it."""
+    api = small_server.api()
+    kept, given_up = make_bytes(8 << 20, "kept"), make_bytes(30 << 20, "given up")
+    digest = api.put_blob(kept)
+    upload = api.begin_upload(given_up)
+    api.put_part(upload, given_up, 0, expect=204)
+    small_server.stop()
+    filler = small_server.data / "hot" / "filler"
+    with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    api = small_server.start().api()
+    assert api.get(f"/blobs/{digest}", expect=200).content == kept
+    problem(api.put(f"/blobs/{sha256(b'x')}", data=b"x"), 507, "insufficient-storage")
+    api.delete(f"/uploads/{upload['id']}", expect=204)
+    assert api.get(f"/blobs/{api.put_blob(b'x')}").content == b"x"
+    filler.unlink()
