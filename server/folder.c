@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +32,19 @@ static enum err take_lock(const char *path, int fd, struct error *e)
                      holder);
 }
 
+static enum err sync_parent(const char *absolute, struct error *e)
+{
+    AUTO_FREE char *parent = alloc_printf("%s/..", absolute);
+    AUTO_FD int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        return error_set_errno(e, errno, "sync %s", parent);
+    return ERR_NONE;
+}
+
 enum err folder_take(const char *dir, char **path, int *lock, struct error *e)
 {
-    if (mkdir(dir, FOLDER_MODE) != 0 && errno != EEXIST)
+    bool made = mkdir(dir, FOLDER_MODE) == 0;
+    if (!made && errno != EEXIST)
         return error_set(e, ERR_INTERNAL, "the data directory %s cannot be made: %s",
                          dir, strerror(errno));
     AUTO_FREE char *absolute = realpath(dir, NULL);
@@ -48,6 +59,8 @@ enum err folder_take(const char *dir, char **path, int *lock, struct error *e)
                          "directory",
                          lock_path, strerror(errno));
     enum err err = take_lock(lock_path, fd, e);
+    if (err == ERR_NONE && made)
+        err = sync_parent(absolute, e);
     if (err != ERR_NONE)
         return err;
     AUTO_FREE char *line = alloc_printf("%d\n", (int)getpid());

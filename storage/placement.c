@@ -107,7 +107,7 @@ static enum err insert_placement(struct db *db, struct placement_birth *b,
     return err;
 }
 
-// A ready placement whose file has been lost gives way to the upload's.
+// A ready placement whose file has been lost or cut gives way to the upload's.
 static enum err drop_lost(struct db *db, struct placement_birth *b, struct error *e)
 {
     static const char find[] =
@@ -121,7 +121,7 @@ static enum err drop_lost(struct db *db, struct placement_birth *b, struct error
     if (err != ERR_NONE || db_rows(rows) == 0)
         return err;
     int64_t id = db_int(rows, 0, 0);
-    if (tier_file_has_final(b->storage->hot, b->digest, id))
+    if (tier_file_has_final(b->storage->hot, b->digest, id, b->chain->size))
         return ERR_NONE;
     log_warn("a lost file is replaced by an upload", "placement", log_number(id), NULL);
     b->replaced = true;

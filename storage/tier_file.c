@@ -77,11 +77,16 @@ bool tier_file_name_parse(const char *folder, const char *base,
 
 enum err tier_file_new(const char *root, struct tier_file **tier, struct error *e)
 {
-    if (mkdir(root, 0750) != 0 && errno != EEXIST)
+    bool made = mkdir(root, 0750) == 0;
+    if (!made && errno != EEXIST)
         return error_set_errno(e, errno, "cannot make %s", root);
     AUTO_FD int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(e, errno, "cannot open %s", root);
+    AUTO_FD int parent =
+        made ? openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (made && (parent < 0 || fsync(parent) != 0))
+        return error_set_errno(e, errno, "cannot sync %s/..", root);
     *tier = alloc_zero(sizeof **tier);
     (*tier)->root = alloc_copy(root);
     (*tier)->fd = steal_fd(&fd);
@@ -207,12 +212,14 @@ int tier_file_open_final(struct tier_file *tier, const struct digest *digest,
 }
 
 bool tier_file_has_final(struct tier_file *tier, const struct digest *digest,
-                         int64_t id)
+                         int64_t id, uint64_t size)
 {
     char name[TIER_FILE_NAME_SIZE];
     struct stat s;
     tier_file_name_final(digest, id, name);
-    return fstatat(tier->fd, name, &s, 0) == 0 || errno != ENOENT;
+    if (fstatat(tier->fd, name, &s, 0) != 0)
+        return errno != ENOENT;
+    return (uint64_t)s.st_size == size;
 }
 
 // Moves between incoming/ and sha256/ab/ and makes both folders durable. What has been

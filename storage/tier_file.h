@@ -58,8 +58,9 @@ enum err tier_file_create(struct tier_file *tier, int64_t id, uint64_t size, int
 int tier_file_open_incoming(struct tier_file *tier, int64_t id, int flags);
 int tier_file_open_final(struct tier_file *tier, const struct digest *digest,
                          int64_t id);
+// False when it is missing or has another size; what cannot be told counts as there.
 bool tier_file_has_final(struct tier_file *tier, const struct digest *digest,
-                         int64_t id);
+                         int64_t id, uint64_t size);
 
 // incoming/<id> becomes sha256/<ab>/<hex>.<id>; fine when it is there already. The
 // caller has fsynced the file.

@@ -117,7 +117,8 @@ def test_invariant_1_publish_is_committed_before_its_answer(syncs):
 def test_invariant_1_folders_of_a_new_tier_are_synced(make_syncs):
     syncs = make_syncs(fresh=True)
     events = syncs.events()
-    for folder in ("hot", "hot/sha256"):
+    data = str(syncs.server.data)
+    for folder in ("hot", "hot/sha256", data, str(syncs.server.data.parent)):
         position(events, "sync", folder)
     assert any(path.startswith("hot/strata-tier.json") for what, path in events
                if what == "sync"), events

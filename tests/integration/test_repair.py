@@ -185,15 +185,22 @@ def test_lost_file_is_503_and_an_upload_heals_it(server, tier, problem):
     assert server.database.value("SELECT count(*) FROM placements") == 1
 
 
-def test_file_of_another_size_is_not_served(server, tier, problem):
+def test_file_of_another_size_is_not_served_and_an_upload_heals_it(
+        server, tier, problem):
     digest = server.api().put_blob(DATA)
     server.kill()
     path = next(tier.root.glob(f"sha256/*/{digest}.*"))
     path.chmod(0o640)
     path.write_bytes(DATA[:-1])
     server.start()
-    problem(server.api().get(f"/blobs/{digest}"), 503, "unavailable")
-    server.is_damaged = True
+    api = server.api()
+    problem(api.get(f"/blobs/{digest}"), 503, "unavailable")
+    api.put_blob(DATA)
+    assert api.get(f"/blobs/{digest}", expect=200).content == DATA
+    assert server.database.value("SELECT count(*) FROM placements") == 1
+    server.restart()
+    assert not path.exists()  # what nothing names any more is in quarantine
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == DATA
 
 
 # ---- whose tier it is ---------------------------------------------------------------

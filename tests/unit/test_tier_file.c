@@ -118,7 +118,9 @@ static void moves_a_file_there_and_back(void **state)
     for (int i = 0; i < 2; i++) // each step may be repeated
         assert_int_equal(tier_file_publish(tier, &digest, 5, &e), ERR_NONE);
     assert_true(exists(final) && !exists("incoming/5"));
-    assert_true(tier_file_has_final(tier, &digest, 5));
+    assert_true(tier_file_has_final(tier, &digest, 5, 4));
+    assert_false(tier_file_has_final(tier, &digest, 5, 3));
+    assert_false(tier_file_has_final(tier, &digest, 6, 4));
     assert_int_equal(tier_file_unpublish(tier, &digest, 5, &e), ERR_NONE);
     assert_true(!exists(final) && exists("incoming/5"));
     for (int i = 0; i < 2; i++)
