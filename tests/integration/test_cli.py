@@ -424,19 +424,25 @@ def test_lost_answer_is_asked_for_again(cli, model, folder, relay, server):
     assert relay.drop_answer_to is None
 
 
-def test_killed_publish_resumes_its_upload(cli, model, tmp_path, server, api):
+def test_killed_publish_resumes_its_upload(cli, model, tmp_path, relay, server, api):
     """Uploads go on by their id in the state folder; the hashes are remembered too."""
     data = make_bytes(24 * CHUNK, model)
     folder = write(tmp_path / "one", {"w": data})
-    process = cli.spawn("publish", folder, model, "-j", "1")
-    wait_until(lambda: uploads(cli) and parts(server, data) >= 1, SECONDS, "a part is sent")
+    through = Cli(cli.home, relay.base, server.admin_token())
+    # From its second part on the client hears nothing more, so that it cannot end.
+    relay.drop_answer_to = b"/parts/1 HTTP"
+    relay.away_after = True
+    process = through.spawn("publish", folder, model, "-j", "1")
+    wait_until(lambda: relay.away and parts(server, data) >= 1, SECONDS, "a part is sent")
+    assert uploads(cli)
     process.kill()
     process.communicate()
+    relay.away = False
     before = parts(server, data)
-    version = cli.json("publish", folder, model)
+    version = through.json("publish", folder, model)
     assert version["version"] == 1
-    if version["transfer"]["sent"] > 0:  # the kill came before the end
-        assert version["transfer"]["present"] >= before * CHUNK
+    assert version["transfer"]["sent"] > 0
+    assert version["transfer"]["present"] >= before * CHUNK
     assert not uploads(cli)  # nothing is left behind
     assert api.get(f"/models/{model}", expect=200).json()["versions"] == 1
 
