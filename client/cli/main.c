@@ -12,15 +12,15 @@
 #include "common/standard_files.h"
 
 // Prints the commands of two words that begin with this one; false when there are none.
-static bool print_family(const char *word)
+static bool print_family(const char *word, FILE *to)
 {
     bool any = false;
     size_t size = strlen(word);
     for (const struct command *c = commands; c->name != NULL; c++) {
         if (strncmp(c->name, word, size) != 0 || c->name[size] != ' ')
             continue;
-        fprintf(stderr, "%s strata %s [OPTION...] %s\n",
-                any ? "      " : "usage:", c->name, c->arguments);
+        fprintf(to, "%s strata %s [OPTION...] %s\n", any ? "      " : "usage:", c->name,
+                c->arguments);
         any = true;
     }
     return any;
@@ -28,7 +28,7 @@ static bool print_family(const char *word)
 
 static int usage(const char *word)
 {
-    if (word != NULL && print_family(word))
+    if (word != NULL && print_family(word, stderr))
         return STRATA_USAGE;
     if (word != NULL)
         fprintf(stderr, "strata: there is no command %s\n\n", word);
@@ -43,7 +43,7 @@ static int help(int argc, char **argv)
     const struct command *command =
         argc > 2 ? command_find(argc - 2, argv + 2, &words) : NULL;
     if (argc > 2 && command == NULL)
-        return usage(argv[2]);
+        return print_family(argv[2], stdout) ? STRATA_OK : usage(argv[2]);
     if (command != NULL)
         help_command(command, stdout);
     else
@@ -77,7 +77,9 @@ static int about(int argc, char **argv)
     if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0)
         return help(argc, argv);
-    return -1;
+    bool asks =
+        argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0);
+    return asks && print_family(argv[1], stdout) ? STRATA_OK : -1;
 }
 
 static enum strata_status run(int argc, char **argv, struct strata_error *e)

@@ -79,6 +79,9 @@ static enum strata_status unknown(const struct command *command, int argc, char 
                                   int index, int value, struct strata_error *e)
 {
     const char *word = index > 0 && index <= argc ? argv[index - 1] : "";
+    char letter[] = {'-', (char)optopt, '\0'};
+    if (optopt > 0 && optopt < FIRST_LONG)
+        word = letter; // one of several in a word
     return fail_set(e, STRATA_USAGE, "%s: %s; see strata %s --help", word,
                     value == ':' ? "a value is missing" : "there is no such option",
                     command->name);

@@ -67,8 +67,12 @@ enum strata_status session_list(struct strata_client *client, page_fn *page,
         if (!json_is_array(items))
             return fail_set(e, STRATA_FAILED, "the server's answer has no %s", plural);
         json_array_extend(all, items);
+        const char *next = json_string_value(json_object_get(json, "next_page_token"));
+        if (next != NULL && token != NULL && strcmp(next, token) == 0)
+            return fail_set(e, STRATA_FAILED, "the server's list of %s has no end",
+                            plural);
         free(token);
-        token = alloc_copy(json_string_value(json_object_get(json, "next_page_token")));
+        token = alloc_copy(next);
     } while (token != NULL);
     *document = json_pack("{s:O, s:n}", plural, all, "next_page_token");
     return STRATA_OK;

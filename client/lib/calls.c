@@ -8,10 +8,10 @@
 #include "common/cleanup.h"
 
 static enum strata_status get(struct strata_client *client, const char *path,
-                              char **json, struct strata_error *e)
+                              const char *needs, char **json, struct strata_error *e)
 {
-    return client_call_text(client, &(struct call){.method = "GET", .path = path}, json,
-                            e);
+    struct call call = {.method = "GET", .path = path, .needs = needs};
+    return client_call_text(client, &call, json, e);
 }
 
 static enum strata_status get_page(struct strata_client *client, const char *path,
@@ -24,13 +24,13 @@ static enum strata_status get_page(struct strata_client *client, const char *pat
         buf_puts(&url, "&page_token=");
         http_url_append(&url, page_token, false);
     }
-    return get(client, buf_text(&url), json, e);
+    return get(client, buf_text(&url), NULL, json, e);
 }
 
 enum strata_status strata_whoami(struct strata_client *client, char **json,
                                  struct strata_error *e)
 {
-    return get(client, "/api/v1/whoami", json, e);
+    return get(client, "/api/v1/whoami", "principal", json, e);
 }
 
 enum strata_status strata_model_list(struct strata_client *client,
@@ -62,7 +62,7 @@ enum strata_status strata_version_get(struct strata_client *client, const char *
     if (status != STRATA_OK)
         return status;
     AUTO_FREE char *path = client_version_path(&ref, "");
-    return get(client, path, json, e);
+    return get(client, path, "version", json, e);
 }
 
 enum strata_status strata_version_delete(struct strata_client *client, const char *text,
@@ -77,7 +77,8 @@ enum strata_status strata_version_delete(struct strata_client *client, const cha
     // A ref that moves must not be deleted twice by a repeated request.
     bool moves = ref.kind == REF_LATEST || ref.kind == REF_ALIAS;
     AUTO_FREE char *path = client_version_path(&ref, force ? "?force=true" : "");
-    struct call call = {.method = "DELETE", .path = path, .once = moves};
+    struct call call = {
+        .method = "DELETE", .path = path, .once = moves, .needs = "version"};
     return client_call_text(client, &call, json, e);
 }
 
@@ -87,7 +88,7 @@ static enum strata_status resolve(struct strata_client *client, const struct ref
 {
     AUTO_FREE char *path = client_version_path(ref, "");
     AUTO_JSON json_t *version = NULL;
-    struct call call = {.method = "GET", .path = path};
+    struct call call = {.method = "GET", .path = path, .needs = "version"};
     enum strata_status status = client_call(client, &call, &version, NULL, e);
     *number = json_integer_value(json_object_get(version, "version"));
     return status;
@@ -124,7 +125,8 @@ enum strata_status strata_alias_set(struct strata_client *client, const char *te
     if (status != STRATA_OK)
         return status;
     AUTO_JSON json_t *body = json_pack("{s:I}", "version", (json_int_t)number);
-    struct call call = {.method = "PUT", .path = path, .body = body};
+    struct call call = {
+        .method = "PUT", .path = path, .body = body, .needs = "version"};
     return client_call_text(client, &call, json, e);
 }
 
@@ -175,8 +177,11 @@ enum strata_status strata_token_create(struct strata_client *client,
                   "kind", kind, "description", description, "expires_at", expires_at);
     if (body == NULL)
         return fail_set(e, STRATA_USAGE, "principal, role or description is not UTF-8");
-    struct call call = {
-        .method = "POST", .path = "/api/v1/tokens", .body = body, .once = true};
+    struct call call = {.method = "POST",
+                        .path = "/api/v1/tokens",
+                        .body = body,
+                        .once = true,
+                        .needs = "token"};
     return client_call_text(client, &call, json, e);
 }
 

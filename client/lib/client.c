@@ -236,6 +236,24 @@ static enum strata_status call_run(struct strata_client *client,
     }
 }
 
+// Anything may listen where the server is said to be.
+static enum strata_status read_answer(const struct strata_client *client,
+                                      const struct call *call,
+                                      const struct http_response *response,
+                                      json_t **json, struct strata_error *e)
+{
+    const struct buf *body = &response->body;
+    *json = json_loadb(buf_text(body), body->size, 0, NULL);
+    if (json_is_object(*json) &&
+        (call->needs == NULL || json_object_get(*json, call->needs) != NULL))
+        return STRATA_OK;
+    json_decref(*json);
+    *json = NULL;
+    return fail_set(e, STRATA_FAILED,
+                    "%s%s did not answer as it should: is it a Strata server?",
+                    client->base, call->path);
+}
+
 enum strata_status client_call(struct strata_client *client, const struct call *call,
                                json_t **answer, json_t **problem,
                                struct strata_error *e)
@@ -251,15 +269,18 @@ enum strata_status client_call(struct strata_client *client, const struct call *
             *problem = steal_ptr(attempt.problem);
         return status;
     }
-    const struct buf *body = &attempt.response.body;
-    if (answer == NULL || body->size == 0)
+    if (attempt.response.status == 204 && call->needs == NULL)
         return STRATA_OK;
-    *answer = json_loadb(body->data, body->size, JSON_DECODE_ANY, NULL);
-    if (*answer != NULL)
-        return STRATA_OK;
-    return fail_set(e, STRATA_FAILED,
-                    "%s%s did not answer with JSON: is it a Strata server?",
-                    client->base, call->path);
+    AUTO_JSON json_t *json = NULL;
+    status = read_answer(client, call, &attempt.response, &json, e);
+    if (status != STRATA_OK)
+        return status;
+    if (answer == NULL)
+        return fail_set(e, STRATA_FAILED,
+                        "%s%s answered with status %d, not 204: is it a Strata server?",
+                        client->base, call->path, attempt.response.status);
+    *answer = steal_ptr(json);
+    return STRATA_OK;
 }
 
 enum strata_status client_call_text(struct strata_client *client,
@@ -271,14 +292,10 @@ enum strata_status client_call_text(struct strata_client *client,
     enum strata_status status = call_run(client, call, &attempt, e);
     if (status != STRATA_OK)
         return status;
-    const struct buf *body = &attempt.response.body;
-    AUTO_JSON json_t *json =
-        json_loadb(buf_text(body), body->size, JSON_DECODE_ANY, NULL);
-    if (json == NULL) {
-        return fail_set(e, STRATA_FAILED,
-                        "%s%s did not answer with JSON: is it a Strata server?",
-                        client->base, call->path);
-    }
+    AUTO_JSON json_t *json = NULL;
+    status = read_answer(client, call, &attempt.response, &json, e);
+    if (status != STRATA_OK)
+        return status;
     *text = buf_steal(&attempt.response.body);
     return STRATA_OK;
 }

@@ -43,11 +43,12 @@ struct call {
     const json_t *body; // NULL = none
     bool once;          // must not be sent again when it may have arrived
     const atomic_bool *cancel;
+    const char *needs; // a member that the answer has, NULL = none
 };
 
-// Sends, and sends again while that helps; *answer (owned by the caller, NULL when
-// there is no body) may also be NULL. After an error *problem, when it is not NULL, is
-// the problem object or NULL.
+// Sends, and sends again while that helps; *answer is owned by the caller, and NULL
+// where the answer is 204. With `answer` NULL only 204 will do. After an error
+// *problem, when it is not NULL, is the problem object or NULL.
 enum strata_status client_call(struct strata_client *client, const struct call *call,
                                json_t **answer, json_t **problem,
                                struct strata_error *e);

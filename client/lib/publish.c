@@ -140,6 +140,7 @@ static enum strata_status post(struct publishing *p, const struct ref *model,
     struct call call = {.method = "POST",
                         .path = path,
                         .body = p->body,
+                        .needs = "digest",
                         .once = json_object_get(p->body, "idempotency_key") == NULL};
     for (int round = 1;; round++) {
         AUTO_JSON json_t *problem = NULL;

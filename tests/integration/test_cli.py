@@ -3,6 +3,7 @@
 goes on after it was killed, and what it refuses. (Large files are in test_large.py.)"""
 import fcntl
 import hashlib
+import http.server
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -644,6 +646,8 @@ def test_help(cli):
     assert cli.text("help", "alias", "set") == cli.text("alias", "set", "--help")
     assert cli.text("--version").startswith("strata ")
     assert "alias history" in cli.run("alias", status=USAGE).stderr.decode()
+    assert "alias history" in cli.text("alias", "--help") == cli.text("help", "alias")
+    assert "-x: there is no such option" in cli.error("ls", "-qx", status=USAGE)
 
 
 # ---- errors -----------------------------------------------------------------------
@@ -689,6 +693,45 @@ def test_text_that_is_not_utf8_is_refused(cli, model, folder, option):
 def test_metrics_are_numbers(cli, model, folder, value):
     text = cli.error("publish", folder, model, "--metric", f"m={value}", status=USAGE)
     assert f"--metric m={value}" in text
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """Answers everything with the same 200."""
+    body = b""
+
+    def log_message(self, *arguments):
+        pass
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_GET = do_PUT = do_POST = do_DELETE = answer
+
+
+@pytest.mark.parametrize("body", [
+    b"<html>welcome</html>", b"", b"{}", b"null", b"[1]", b'{"models":[],"versions":[],'
+    b'"tokens":[],"history":[],"next_page_token":"again"}'])
+def test_a_server_that_is_none_of_ours(tmp_path, body):
+    handler = type("Handler", (Stranger,), {"body": body})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{stranger.server_port}"
+        cli = Cli(tmp_path, url, "token")
+        folder = write(tmp_path / "model", {"a": b"a"})
+        for arguments in (
+                ["whoami"], ["ls"], ["ls", "a/b"], ["show", "a/b"], ["tokens", "ls"],
+                ["tokens", "create", "x"], ["tokens", "revoke", "x"], ["rm", "a/b@1"],
+                ["alias", "set", "a/b@1", "x"], ["alias", "rm", "a/b", "x"],
+                ["alias", "history", "a/b", "x"], ["publish", folder, "a/b"],
+                ["pull", "a/b", tmp_path / "out"], ["verify", "a/b"],
+                ["login", url, "--token-file", "-"]):
+            cli.error(*arguments, status=1, stdin=b"token")
+        stranger.shutdown()
+    assert not (tmp_path / ".config").exists()
 
 
 # ---- standard output --------------------------------------------------------------
