@@ -152,6 +152,13 @@ static enum err open_placement(struct storage *storage, const struct digest *dig
     return ERR_NONE;
 }
 
+// Cut since it was opened: sendfile would wait for the missing bytes without end.
+static bool is_whole(const struct placement_file *file)
+{
+    struct stat s;
+    return fstat(file->fd, &s) == 0 && (uint64_t)s.st_size == file->size;
+}
+
 enum err blob_open(struct storage *storage, const struct digest *digest,
                    struct blob_file *file, struct error *e)
 {
@@ -167,6 +174,10 @@ enum err blob_open(struct storage *storage, const struct digest *digest,
                           sizeof *opened, generation);
     }
     const struct placement_file *cached = cache_value(entry);
+    if (!is_whole(cached)) {
+        cache_drop(storage->descriptors, digest, sizeof *digest);
+        return lost(storage, digest, "its size differs", e);
+    }
     file->fd = fcntl(cached->fd, F_DUPFD_CLOEXEC, 0);
     if (file->fd < 0)
         return error_set(e, ERR_UNAVAILABLE, "too many open files");

@@ -2,6 +2,7 @@
 """What start-up finds after a crash between any two steps, on a tier that is not ours,
 and beside a database that was restored from a backup."""
 import json
+import os
 import shutil
 
 import pytest
@@ -201,6 +202,19 @@ def test_file_of_another_size_is_not_served_and_an_upload_heals_it(
     server.restart()
     assert not path.exists()  # what nothing names any more is in quarantine
     assert server.api().get(f"/blobs/{digest}", expect=200).content == DATA
+
+
+def test_file_that_is_cut_while_it_is_open_is_not_served(server, tier, problem):
+    """sendfile would send what is there and then wait for the rest, busily."""
+    api = server.api()
+    digest = api.put_blob(DATA)
+    assert api.get(f"/blobs/{digest}", expect=200).content == DATA
+    path = next(tier.root.glob(f"sha256/*/{digest}.*"))
+    os.truncate(path, len(DATA) - 1)
+    problem(api.get(f"/blobs/{digest}"), 503, "unavailable")
+    api.put_blob(DATA, expect=201)
+    assert api.get(f"/blobs/{digest}", expect=200).content == DATA
+    server.restart()
 
 
 # ---- whose tier it is ---------------------------------------------------------------
