@@ -14,7 +14,6 @@ on an empty database and no data folder at all (the very first start). Every ser
 stopped when the test ends, its log looked through and its tables held against its files
 (support/consistency.py); logs of failed tests are shown.
 """
-import itertools
 import os
 import pathlib
 import shutil
@@ -27,10 +26,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from support import api as api_module  # noqa: E402
 from support import stratad as stratad_module  # noqa: E402
-from support.consistency import problems  # noqa: E402
 from support.contract import contract as load_contract  # noqa: E402
 from support.postgres import Cluster  # noqa: E402
-from support.stratad import Stratad, copy_data  # noqa: E402
+from support.servers import Servers  # noqa: E402
+from support.stratad import Stratad  # noqa: E402
 
 LOG_TAIL = 20000
 
@@ -68,48 +67,6 @@ def template(postgres, work_folder):
     finally:
         server.close()
     return server
-
-
-class Servers:
-    """Makes servers and ends them all."""
-
-    numbers = itertools.count(1)
-
-    def __init__(self, postgres, work_folder, template):
-        self.postgres = postgres
-        self.work_folder = work_folder
-        self.template = template
-        self.made = []
-
-    def make(self, fresh=False, start=True, **options):
-        folder = self.work_folder / f"server-{next(self.numbers)}"
-        database = self.postgres.create(None if fresh else self.template.database)
-        folder.mkdir()
-        if not fresh:
-            copy_data(self.template.data, folder / "data")
-        server = Stratad(folder, database, **options)
-        self.made.append(server)
-        return server.start() if start else server
-
-    def check(self, server):
-        """The invariants between tables and files, once the server is at rest."""
-        if server.is_damaged or not server.database.counts().get("blobs"):
-            return
-        found = problems(server)
-        assert not found, "\n".join(found)
-
-    def close(self):
-        errors = []
-        for server in self.made:
-            try:
-                server.close()
-                self.check(server)
-            except Exception as error:  # every server is ended, then the first is raised
-                errors.append(error)
-            server.database.drop()
-            shutil.rmtree(server.folder, ignore_errors=True)
-        if errors:
-            raise errors[0]
 
 
 def _servers(request):

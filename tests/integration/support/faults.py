@@ -18,27 +18,35 @@ def build(folder):
 
 
 class Faults:
-    """What happens in the servers that are started while the environment is set."""
+    """What happens in the servers that have `environment` (see Stratad.environment)."""
 
-    def __init__(self, folder, monkeypatch):
+    def __init__(self, folder):
         self.plan = folder / "fault-plan"
+        self.hit_file = folder / "fault-plan.hit"
         self.plan.unlink(missing_ok=True)
-        monkeypatch.setenv("LD_PRELOAD", str(build(folder)))
-        monkeypatch.setenv("STRATA_FAULT_PLAN", str(self.plan))
+        self.environment = {"LD_PRELOAD": str(build(folder)),
+                            "STRATA_FAULT_PLAN": str(self.plan)}
 
     def __call__(self, plan):
-        """Sets a plan for a `with` block: "before N", "after N" or "fail NAME"."""
+        """Sets a plan for a `with` block: "before N", "after N", "fail NAME", or
+        "fail NAME N ERRNO"."""
         self.text = plan
         return self
 
     def __enter__(self):
         # Whole at once: the server reads it at any moment.
+        self.hit_file.unlink(missing_ok=True)
         temporary = self.plan.with_suffix(".new")
         temporary.write_text(self.text)
         temporary.rename(self.plan)
+        return self
 
     def __exit__(self, *_):
         self.plan.unlink()
+
+    def hit(self):
+        """The call that the last plan has struck; None when there was none."""
+        return self.hit_file.read_text() if self.hit_file.exists() else None
 
 
 def is_dead(server):

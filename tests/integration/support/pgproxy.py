@@ -125,3 +125,77 @@ class PgProxy:
         for link in links:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
+
+
+class KillingProxy(PgProxy):
+    """Kills stratad before or after the Nth statement that it sends to PostgreSQL.
+
+    `arm(when, number, kill)`: statements are counted from there on, over all
+    connections; at the Nth, `kill()` is called before PostgreSQL gets it, or once it has
+    answered it, the answer kept back. `struck` is then its text.
+    """
+
+    def __init__(self, database):
+        super().__init__(database)
+        self.armed = None
+        self.struck = None
+
+    def arm(self, when, number, kill):
+        with self.lock:
+            self.struck = None
+            self.armed = [when, number, kill]
+
+    def disarm(self):
+        with self.lock:
+            self.armed = None
+
+    def _strike(self, text):
+        """What to do with this statement: None, "before" or "after"."""
+        with self.lock:
+            if self.armed is None:
+                return None
+            self.armed[1] -= 1
+            if self.armed[1] != 0:
+                return None
+            when, _, kill = self.armed
+            self.armed = None
+            self.struck = text
+        if when == "before":
+            kill()
+        return when, kill
+
+    def _from_client(self, client, server, mute):
+        texts, bound = {}, ""
+        with contextlib.suppress(OSError), client.makefile("rb") as stream:
+            kind, strike = b"", None
+            while len(head := stream.read(4)) == 4:
+                body = stream.read(struct.unpack("!I", head)[0] - 4)
+                if kind == b"P":
+                    name, text, *_ = body.split(b"\0")
+                    texts[name] = text.decode()
+                elif kind == b"B":
+                    bound = texts.get(body.split(b"\0")[1], "")
+                elif kind in (b"E", b"Q") and strike is None:
+                    text = bound if kind == b"E" else body.rstrip(b"\0").decode()
+                    strike = self._strike(text)
+                    if strike is not None and strike[0] == "before":
+                        break
+                    if strike is not None:
+                        mute.strike = strike[1]
+                server.sendall(kind + head + body)
+                kind = stream.read(1)
+        self._cut(client, server)
+
+    def _from_server(self, client, server, mute):
+        tail = b""
+        with contextlib.suppress(OSError):
+            while data := server.recv(1 << 16):
+                kill = getattr(mute, "strike", None)
+                if kill is None:
+                    client.sendall(data)
+                    continue
+                tail = (tail + data)[-6:]
+                if tail[:5] == b"Z\0\0\0\5":  # it waits for the next statement
+                    kill()
+                    break
+        self._cut(client, server)
