@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import pathlib
 import sys
+import tempfile
 
 import pytest
 
@@ -14,8 +15,16 @@ sys.path.append(str(pathlib.Path(__file__).parents[1] / "fault"))
 from faults.run import Run  # noqa: E402
 
 
+@pytest.fixture
+def folder():
+    """One that PostgreSQL's user may pass through."""
+    with tempfile.TemporaryDirectory(prefix="strata-fault-") as folder:
+        pathlib.Path(folder).chmod(0o755)
+        yield folder
+
+
 @pytest.mark.parametrize("kind", ["crash", "kill", "power", "disk", "postgres", "network"])
-def test_survives(kind, postgres, work_folder, template):
+def test_survives(kind, postgres, work_folder, template, folder):
     if sanitized() and kind in ("crash", "disk"):
         pytest.skip("a sanitizer's runtime must be the first that is loaded")
 
@@ -27,7 +36,7 @@ def test_survives(kind, postgres, work_folder, template):
         finally:
             made.close()
 
-    run = Run(kind, 1, work_folder, servers, tiny=True)
+    run = Run(kind, 1, folder, servers, tiny=True)
     importlib.import_module(f"faults.{kind}").run(run)
     print(run.summary())
     if not run.counts and run.skipped:

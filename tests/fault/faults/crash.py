@@ -40,7 +40,7 @@ def tier_points(run, number):
         for when in run.pick(("before", "after"), ()):  # ./dev test has its own
             with run.servers() as servers:
                 server = servers.make(start=False)
-                faults = Faults(run.folder, )
+                faults = Faults(run.folder)
                 server.environment = faults.environment
                 server.start()
                 one_tier(run, server, faults, life, when, number)
@@ -70,7 +70,7 @@ def slowly(text):
 
 
 def statement_points(run, number):
-    chosen = run.pick(IN_DATABASE, (lives.Publish, lives.AliasMove))
+    chosen = run.pick(IN_DATABASE, (lives.Publish,))
     for life in chosen:
         for when in ("before", "after") if not run.tiny else ("after",):
             with run.servers() as servers:
@@ -84,7 +84,7 @@ def statement_points(run, number):
 
 
 def one_statement(run, server, proxy, life, when, number):
-    step = run.pick(1, 3)
+    step = run.pick(1, 6)
     for point in range(1, POINTS_MAXIMUM, step):
         name = f"{life.__name__} {when} statement {point}"
         with run.trial(name, server) as outcome:
@@ -196,8 +196,9 @@ def repair_points(run, number):
 
 
 def repair_calls(run, server, faults, when, number):
-    for point in range(1, POINTS_MAXIMUM, run.pick(1, 6)):
+    for point in range(1, POINTS_MAXIMUM, run.pick(1, 9)):
         name = f"repair {when} call {point}"
+        survived = True
         with run.trial(name, server) as outcome:
             if server.process is None:
                 server.start()
@@ -215,6 +216,7 @@ def repair_calls(run, server, faults, when, number):
 def repair_statements(run, server, proxy, when, number):
     for point in range(1, POINTS_MAXIMUM, run.pick(1, 9)):
         name = f"repair {when} statement {point}"
+        survived = True
         with run.trial(name, server) as outcome:
             if server.process is None:
                 server.start()

@@ -44,6 +44,10 @@ class Server(PrivateStratad):
         finally:
             self.look = look
 
+    def stop(self, seconds=40):
+        self.look.disconnect()
+        super().stop(seconds)
+
     def kill(self):
         self.look.disconnect()
         super().kill()
