@@ -10,6 +10,8 @@
 
 #define IDLE_MS (10 * 60 * 1000)
 #define EPOCH_MS (60 * 60 * 1000)
+#define BATCH 1000
+#define SWEEP_MS (10 * 1000) // a stop waits for a sweep
 
 struct expired {
     char (*ids)[UPLOAD_ID_SIZE];
@@ -21,7 +23,7 @@ static enum err list_expired(struct storage *storage, struct expired *list,
 {
     static const char sql[] =
         "SELECT id FROM uploads WHERE expires_at < now() AND node_id = $1"
-        " ORDER BY expires_at LIMIT 1000";
+        " ORDER BY expires_at LIMIT $2";
     static const char open[] = "SELECT count(*) FROM uploads WHERE node_id = $1"
                                " AND state <> 'done'";
     CLEANUP(db_release_at) struct db *db = NULL;
@@ -29,7 +31,9 @@ static enum err list_expired(struct storage *storage, struct expired *list,
     CLEANUP(db_result_free_at) struct db_result *counted = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = db_query(db, sql, DB_PARAMS(DB_INT(storage->options.node)), &rows, e);
+        err = db_query(db, sql,
+                       DB_PARAMS(DB_INT(storage->options.node), DB_INT(BATCH)), &rows,
+                       e);
     if (err == ERR_NONE)
         err = db_query(db, open, DB_PARAMS(DB_INT(storage->options.node)), &counted, e);
     if (err != ERR_NONE)
@@ -79,22 +83,40 @@ static enum err drop_leases(struct storage *storage, struct error *e)
     return err != ERR_NONE ? err : db_exec(db, sql, DB_NO_PARAMS, NULL, e);
 }
 
-static enum err sweep_uploads(struct storage *storage, struct error *e)
+// *removed says how many rows went; *full that there may be more.
+static enum err sweep_batch(struct storage *storage, int *removed, bool *full,
+                            struct error *e)
 {
     struct expired list = {0};
     enum err err = list_expired(storage, &list, e);
-    int removed = 0;
+    *removed = 0;
+    *full = list.count == BATCH;
     for (int i = 0; i < list.count && err != ERR_UNAVAILABLE; i++) {
         err = sweep_one(storage, list.ids[i], e);
         if (err == ERR_NONE)
-            removed++;
+            ++*removed;
         else
             log_warn("an expired upload stays", "upload", list.ids[i], "error",
                      e != NULL ? e->detail : "", NULL);
     }
-    if (removed > 0)
-        log_info("expired uploads removed", "count", log_number(removed), NULL);
     free(list.ids);
+    return err;
+}
+
+// Batch by batch, as long as they get it forward: each whole blob leaves a row.
+static enum err sweep_uploads(struct storage *storage, struct error *e)
+{
+    enum err err = ERR_NONE;
+    int removed = 0, all = 0;
+    bool full = true;
+    int64_t until_ms = clock_monotonic_ms() + SWEEP_MS;
+    while (err == ERR_NONE && full && clock_monotonic_ms() < until_ms) {
+        err = sweep_batch(storage, &removed, &full, e);
+        all += removed;
+        full = full && removed > 0;
+    }
+    if (all > 0)
+        log_info("expired uploads removed", "count", log_number(all), NULL);
     return err;
 }
 

@@ -330,6 +330,18 @@ def test_expired_uploads_are_swept(make_server):
     assert api.get(f"/blobs/{DIGEST}", expect=200).content == DATA
 
 
+def test_many_expired_uploads_go_in_one_sweep(make_server):
+    """A batch a minute would be less than a busy day leaves behind."""
+    server = make_server(upload_expiry="1s")
+    server.database.rows(
+        "INSERT INTO uploads (principal_id, node_id, tier, size, part_size, sha256,"
+        " state, expires_at) SELECT 1, 1, 'hot', 1, 4194304, sha256('x'), 'done', now()"
+        " FROM generate_series(1, 1100)")
+    wait_until(lambda: "uploads removed" in server.log(), what="a sweep")
+    assert "count=1100" in server.log()
+    assert server.database.value("SELECT count(*) FROM uploads") == 0
+
+
 def test_upload_that_goes_on_does_not_expire(server):
     data = DATA
     upload = server.api().begin_upload(data)
