@@ -16,6 +16,19 @@
 
 #define OPEN_TRIES 8
 
+// Makes one folder, durably, unless it is there.
+static int make_folder(const char *path)
+{
+    if (mkdir(path, 0777) != 0)
+        return errno == EEXIST ? 0 : -1;
+    AUTO_FREE char *above = alloc_printf("%s/..", path);
+    AUTO_FD int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    // A folder that may be written but not read cannot be synced by its user.
+    if (fd < 0)
+        return errno == EACCES ? 0 : -1;
+    return fsync(fd);
+}
+
 // The folder is the user's own choice, so links on the way to it are followed.
 static enum strata_status make_root(const char *path, struct strata_error *e)
 {
@@ -26,7 +39,7 @@ static enum strata_status make_root(const char *path, struct strata_error *e)
         slash = strchr(slash + 1, '/');
         if (slash != NULL)
             *slash = '\0';
-        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+        if (make_folder(part) != 0)
             return fail_errno(e, errno, "%s cannot be made", part);
         if (slash == NULL)
             return STRATA_OK;

@@ -4,13 +4,14 @@
 A preloaded library (support/syncs.c) notes each sync, rename and COMMIT of stratad in
 their order, and can let a sync fail.
 """
+import os
 import pathlib
 import subprocess
 
 import pytest
 
 from support.chain import CHUNK, make_bytes, sha256
-from support.stratad import sanitized
+from support.stratad import STRATA, sanitized
 
 SOURCE = pathlib.Path(__file__).parent / "support" / "syncs.c"
 
@@ -157,3 +158,23 @@ def test_invariant_1_failed_sync_of_a_blob_is_final(syncs):
     api.put_blob(data, expect=201)
     assert not failed & {path for what, path in syncs.events() if what == "sync"}
     assert api.get(f"/blobs/{sha256(data)}", expect=200).content == data
+
+
+def test_invariant_1_a_pull_is_synced_before_it_says_done(server, api, library, tmp_path):
+    """The file, its folder, and the folders above that the pull has made."""
+    if sanitized():
+        pytest.skip("a sanitizer wants to be the first library")
+    api.publish("org/pulled", {"sub/weights.bin": make_bytes(100)})
+    target, log = tmp_path / "made" / "target", tmp_path / "log"
+    environment = {**os.environ, "STRATA_URL": server.base,
+                   "STRATA_TOKEN": api.token, "HOME": str(tmp_path),
+                   "XDG_STATE_HOME": str(tmp_path / "state"), "LD_PRELOAD": str(library),
+                   "SYNCS_LOG": str(log), "SYNCS_FAIL": str(tmp_path / "never")}
+    subprocess.run([STRATA, "pull", "org/pulled@1", target], env=environment, check=True)
+    synced = {path for what, _, path in
+              (line.partition(" ") for line in log.read_text().splitlines())
+              if "sync" in what}
+    for folder in (tmp_path, target.parent, target, target / "sub"):
+        assert str(folder) in synced, f"{folder} is not in {synced}"
+    assert any("strata-partial" in path or path.endswith("weights.bin")
+               for path in synced)
