@@ -117,7 +117,8 @@ enum err auth_identify(struct auth *auth, const char *authorization,
     bool same = CRYPTO_memcmp(token->secret.bytes, secret.bytes, DIGEST_SIZE) == 0;
     if (entry == NULL || !same || !is_live(token))
         return refuse(auth, e);
-    *who = (struct identity){.principal_id = token->principal_id};
+    *who = (struct identity){.principal_id = token->principal_id,
+                             .token_expires_us = token->expires_us};
     snprintf(who->principal, sizeof who->principal, "%s", token->principal);
     snprintf(who->kind, sizeof who->kind, "%s", token->kind);
     snprintf(who->token_id, sizeof who->token_id, "%s", token->id);

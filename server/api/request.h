@@ -26,6 +26,7 @@ struct identity {
     char principal[97];
     char kind[16];
     char token_id[33];
+    int64_t token_expires_us; // 0 = never
     enum role role;
 };
 

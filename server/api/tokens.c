@@ -112,6 +112,10 @@ static enum err check_rights(const struct identity *who, const struct token *tok
         return error_set_field(e, ERR_FORBIDDEN, "role",
                                "a %s cannot make a token with the role %s",
                                role_name(who->role), role_name(role));
+    if (who->token_expires_us != 0 &&
+        (token->expires_us == 0 || token->expires_us > who->token_expires_us))
+        return error_set_field(e, ERR_FORBIDDEN, "expires_at",
+                               "a token that expires makes none that outlives it");
     return ERR_NONE;
 }
 

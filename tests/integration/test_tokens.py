@@ -57,6 +57,15 @@ def test_role_is_the_limit(server, role):
             assert answer.json()["field"] == "role"
 
 
+def test_a_token_that_expires_makes_none_that_outlives_it(admin, problem):
+    made = admin.create_token("guest", "publisher", expires_at=in_seconds(3600))
+    guest = admin.clone(made["token"])
+    body = {"principal": "guest", "role": "reader"}
+    for end in ({}, {"expires_at": in_seconds(7200)}):
+        problem(guest.post("/tokens", {**body, **end}), 403, "forbidden", "expires_at")
+    guest.create_token("guest", "reader", expires_at=in_seconds(1800))
+
+
 @pytest.mark.parametrize("role", ROLES[:3])
 def test_others_are_not_ones_own(server, problem, role):
     body = {"principal": "somebody-else", "role": "reader"}
