@@ -2,6 +2,7 @@
 #include "storage/follower.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,7 +16,7 @@ struct follower {
     pthread_mutex_t lock; // for the queue
     pthread_cond_t wake;
     struct upload *first, **last; // held, linked by next_queued
-    bool stopping;
+    atomic_bool stopping;
     unsigned count;
     pthread_t *threads;
 };
@@ -66,14 +67,15 @@ static bool target(struct upload *u, bool failed, uint64_t *end)
     return false;
 }
 
-static void follow(struct upload *u, char *buffer)
+// A server that stops does not wait for hundreds of gigabytes to be hashed.
+static void follow(struct follower *f, struct upload *u, char *buffer)
 {
     uint64_t end;
     struct error e = {0};
     enum err err = ERR_NONE;
     if (!begin(u))
         return;
-    while (target(u, err != ERR_NONE, &end))
+    while (target(u, err != ERR_NONE || atomic_load(&f->stopping), &end))
         err = advance(u, buffer, end, &e);
     if (err != ERR_NONE) // `complete` meets it again and answers
         log_warn("hashing ahead failed", "upload", u->id, "error", e.detail, NULL);
@@ -100,7 +102,7 @@ static void *work(void *context)
     AUTO_FREE char *buffer = alloc_grow(NULL, BUFFER_SIZE, 1);
     struct upload *u;
     while ((u = next_queued(f)) != NULL) {
-        follow(u, buffer);
+        follow(f, u, buffer);
         upload_release(f->storage->uploads, u);
     }
     return NULL;
