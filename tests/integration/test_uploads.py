@@ -88,7 +88,9 @@ def test_empty_blob(api):
     assert api.post("/uploads", {"size": 0, "sha256": sha256(b"")}, expect=200).json()
 
 
-def test_invariant_5_a_chain_of_no_chunks_does_not_choose_its_name(api, problem):
+def test_invariant_5_a_chain_of_no_chunks_does_not_choose_its_name(
+        make_server, problem):
+    api = make_server().api()  # one that has no empty blob yet
     digest = "ab" * 32
     body = {"size": 0, "sha256": digest, "chain": {"states": [digest]}}
     problem(api.post("/uploads", body), 422, "invalid-field", "chain.states")
