@@ -19,7 +19,7 @@ POINTS_MAXIMUM = 90
 
 
 def run(run):
-    rounds = run.pick(5, 1)
+    rounds = run.only or run.pick(5, 1)
     for number in range(rounds):
         for kind in (tier_points, statement_points, repair_points):
             if not run.is_over():

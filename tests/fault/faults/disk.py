@@ -39,6 +39,8 @@ def run(run):
         full_under_load(run)
     if not run.is_over():
         read_only(run)
+    if not run.is_over() and not run.tiny:
+        first_starts(run)
 
 
 # ---- one call fails ------------------------------------------------------------------
@@ -196,18 +198,7 @@ def failing_starts(run):
 def failing_start(server):
     server.spawn()
     server._apis.clear()
-
-    def settled():
-        if server.process.poll() is not None:
-            return True
-        with contextlib.suppress(AssertionError):
-            return server._is_ready()
-
-    wait_until(settled, 30, "it is ready, or has ended")
-    if server.process.poll() is not None:
-        assert server.process.returncode == 1, server.log()[-3000:]
-        assert "level=error" in server.log()
-        server.process = None
+    ends_or_comes_up(server)
 
 
 # ---- real disks ----------------------------------------------------------------------
@@ -256,6 +247,12 @@ def full_once(run, server, image, tag, left):
         shown = api.head(f"/blobs/{sha256(second)}").status_code
         assert shown == (200 if whole == 201 else 404)
         name = f"tier full: {left >> 10} KiB left, {whole} {part}"
+        if run.random.random() < 0.3:
+            # What fills it can be removed only on a server that starts.
+            server.kill()
+            server.start()
+            api = server.api()
+            name += ", killed and started"
     if upload:
         for number in range(-(-size // upload["part_size"])):
             api.put_part(upload, first, number, expect=204)
@@ -367,3 +364,41 @@ def read_only_once(run, image, server, load):
     load.check()
     run.hit("read-only under load")
     return True
+
+
+def first_starts(run):
+    """The very first start meets a full disk: it ends with words, and the next one, with
+    room, comes up."""
+    for number, left in enumerate((0, 64 << 10, 2 << 20, 20 << 20, 40 << 20, 60 << 20)):
+        with disk_image(run, f"first-{number}", 300) as image:
+            if image is None:
+                return
+            server = Server(image.mount_point, database_fsync="true")
+            server.log_file = run.folder / f"first-{number}.log"
+            with run.trial(f"first start with {left} bytes left", server):
+                try:
+                    with image.filled(left):
+                        server.spawn()
+                        came_up = ends_or_comes_up(server)
+                    if not came_up:
+                        server.start()
+                    wait_until(lambda: is_ready(server), 60, "it is ready")
+                    server.api().put_blob(b"first")
+                    server.stop()
+                    run.hit(f"first start, {left >> 10} KiB left")
+                finally:
+                    end(None, server, image)
+
+
+def ends_or_comes_up(server):
+    def settled():
+        if server.process.poll() is not None:
+            return "ended"
+        with contextlib.suppress(AssertionError):
+            return server._is_ready()
+
+    if wait_until(settled, 60, "it is ready, or has ended") != "ended":
+        return True
+    assert server.process.returncode == 1 and "level=error" in server.log()
+    server.process = None
+    return False

@@ -94,6 +94,8 @@ class DiskImage:
                         break
                     except OSError:  # taken by others meanwhile
                         size //= 2
+            if left_bytes == 0:
+                fill_up(filler)
             yield
         finally:
             filler.unlink(missing_ok=True)
@@ -103,6 +105,13 @@ class DiskImage:
             if self.is_mounted:
                 self.unmount()
         self.file.unlink(missing_ok=True)
+
+
+def fill_up(path):
+    """The last blocks too."""
+    with contextlib.suppress(OSError), open(path, "ab", buffering=0) as file:
+        while True:
+            file.write(bytes(1024))
 
 
 @contextlib.contextmanager

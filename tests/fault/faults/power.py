@@ -23,6 +23,11 @@ def run(run):
             if image is None:
                 return
             one_batch(run, image, f"p{run.seed}-{batch}", count)
+    for number in range(run.pick(run.only or 15, 0)):
+        with disk_image(run, f"first-{number}", 400) as image:
+            if image is None or run.is_over():
+                return
+            first_start(run, image, f"first start {number}")
 
 
 def one_batch(run, image, tag, count):
@@ -60,7 +65,44 @@ def one_cut(image, server, load):
     threading.Event().wait(0.02)
     server.kill_all()
     load.hold()
+    remount(image)
+    server.start(60)
+
+
+def first_start(run, image, name):
+    """Cut at some moment of the very first start, and once more of the second: the next
+    one comes up, and its administrator's token is good for ever."""
+    server = Server(image.mount_point, database_fsync="true")
+    server.log_file = run.folder / "first.log"
+    with run.trial(name, server):
+        try:
+            for limit in (4.0, 1.5):
+                server.spawn()
+                threading.Event().wait(run.random.uniform(0.02, limit))
+                assert server.process.poll() is None, server.log()[-3000:]
+                server.session = server.postmaster()
+                power_off(image, server)
+                run.hit("power cut in a first start")
+            server.start(60)
+            api = server.api()
+            digest = api.put_blob(b"first")
+            power_off(image, server)
+            server.start(60)
+            assert server.api().get(f"/blobs/{digest}", expect=200).content == b"first"
+            server.stop()
+        finally:
+            if server.process is not None and image.is_mounted:
+                server.kill_all()
+            shutil.rmtree(image.mount_point / "data", ignore_errors=True)
+
+
+def power_off(image, server):
+    image.cut_power()
+    server.kill_all()
+    remount(image)
+
+
+def remount(image):
     image.unmount()
     image.repair()
     image.mount()
-    server.start(60)

@@ -72,15 +72,23 @@ class Server(PrivateStratad):
         assert not [pid for pid in self.session_pids() if lives(pid)]
 
     def session_pids(self):
-        """PostgreSQL's processes: the postmaster leads a session of its own."""
+        """PostgreSQL's processes: the postmaster leads a session of its own, initdb and
+        what it runs work in a folder of the data folder."""
         found = []
         for folder in pathlib.Path("/proc").iterdir():
             if folder.name.isdigit():
                 with contextlib.suppress(OSError):
                     fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                    if int(fields[3]) == self.session:
+                    if int(fields[3]) == self.session or self.is_in_folder(folder):
                         found.append(int(folder.name))
         return found
+
+    def is_in_folder(self, process):
+        """Its arguments name the cluster, or it works there; not this test itself."""
+        if int(process.name) == os.getpid():
+            return False
+        return (str(self.data) in (process / "cmdline").read_text(errors="replace")
+                or str(self.data) in os.readlink(process / "cwd"))
 
     def close(self):
         self.look.disconnect()
