@@ -64,7 +64,7 @@ def make_servers(folder):
 def main():
     arguments = parse()
     folder = pathlib.Path(tempfile.mkdtemp(
-        prefix="strata-fault-", dir=os.environ.get("STRATA_TEST_DIR")))
+        prefix="strata-fault-", dir=os.environ.get("STRATA_TEST_DIR") or None)).resolve()
     folder.chmod(0o755)
     print(f"seed {arguments.seed}", flush=True)
     runs = []

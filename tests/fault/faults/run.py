@@ -27,6 +27,7 @@ class Run:
         self.skipped = Counter()
         self.found = []
         self.began = time.monotonic()
+        self.seconds = None
 
     def pick(self, full, tiny):
         """A count: the large one, or the one of ./dev test."""
@@ -63,10 +64,13 @@ class Run:
             self.say(f"{self.kind}: WRONG: {name} (seed {self.seed})\n{text}\n{log}")
 
     def summary(self):
+        """The line of this kind; the time is the one of the first call."""
+        if self.seconds is None:
+            self.seconds = time.monotonic() - self.began
         skipped = f", {self.skipped.total()} skipped" if self.skipped else ""
         return (f"{self.kind}: {self.counts.total()} hits of {len(self.counts)} points, "
                 f"the rarest {min(self.counts.values(), default=0)} times{skipped}, "
-                f"{len(self.found)} wrong, {time.monotonic() - self.began:.0f} s")
+                f"{len(self.found)} wrong, {self.seconds:.0f} s")
 
 
 class Outcome:
