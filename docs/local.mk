@@ -4,6 +4,7 @@ EXTRA_DIST += \
     %D%/ARCHITECTURE.md \
     %D%/OPERATIONS.md \
     %D%/REFERENCE.md \
+    %D%/SECURITY.md \
     %D%/openapi.yaml \
     $(NULL)
 
