@@ -124,11 +124,12 @@ def test_a_hanging_postgresql_is_503_and_service_resumes(proxied, problem):
 @pytest.mark.skipif(
     sanitized(), reason="a sanitizer's runtime must be the first that is loaded")
 def test_invariant_3_a_recorded_blob_survives_a_failing_retry(
-        make_server, work_folder, monkeypatch, problem):
+        make_server, work_folder, problem):
     """The COMMIT that nobody heard of has made the file a placement's: a repeat that
     cannot sync it must not discard it."""
-    faults = Faults(work_folder, monkeypatch)
+    faults = Faults(work_folder)
     server = make_server(start=False)
+    server.environment = faults.environment
     data = b"recorded" * 1000
     with PgProxy(server.database) as proxy:
         server.options["database_url"] = proxy.url
