@@ -28,6 +28,7 @@ from support import api as api_module  # noqa: E402
 from support import stratad as stratad_module  # noqa: E402
 from support.contract import contract as load_contract  # noqa: E402
 from support.postgres import Cluster  # noqa: E402
+from support.rawhttp import Connection  # noqa: E402
 from support.servers import Servers  # noqa: E402
 from support.stratad import Stratad  # noqa: E402
 
@@ -132,6 +133,18 @@ def reader(server):
 @pytest.fixture
 def anonymous(server):
     return server.anonymous()
+
+
+@pytest.fixture
+def raw(server):
+    """A bare connection, for requests that no client would send."""
+    with Connection(server.address) as connection:
+        yield connection
+
+
+@pytest.fixture
+def bearer(server):
+    return f"Authorization: Bearer {server.admin_token()}"
 
 
 @pytest.fixture(scope="session")

@@ -20,17 +20,6 @@ def server(shared_server):
     return shared_server
 
 
-@pytest.fixture
-def raw(server):
-    with Connection(server.address) as connection:
-        yield connection
-
-
-@pytest.fixture
-def bearer(server):
-    return f"Authorization: Bearer {server.admin_token()}"
-
-
 def is_alive(connection, bearer):
     connection.request("GET", API + "/whoami", [bearer])
     return connection.answer().status == 200

@@ -47,17 +47,6 @@ def server(shared_server):
     return shared_server
 
 
-@pytest.fixture
-def raw(server):
-    with Connection(server.address) as connection:
-        yield connection
-
-
-@pytest.fixture
-def bearer(server):
-    return f"Authorization: Bearer {server.admin_token()}"
-
-
 def concrete(server, pattern):
     return GETS[pattern].format(upload=server.upload["id"])
 
