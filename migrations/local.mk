@@ -3,6 +3,7 @@
 
 migrations = \
     %D%/0001_foundation.sql \
+    %D%/0002_chain_with_parts.sql \
     $(NULL)
 EXTRA_DIST += $(migrations)
 

@@ -9,12 +9,15 @@
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/hex.h"
 #include "common/log.h"
+#include "storage/upload_chain.h"
 #include "storage/upload_row.h"
 
 // The parts that wait for one sync. Freed by the last of them.
 struct flush_batch {
     struct buf numbers; // "{3,4"
+    struct buf states;  // "{NULL,NULL", or of each what it brought of the chain
     unsigned members;
     bool done;
     enum flush_outcome outcome;
@@ -52,16 +55,19 @@ static enum err prolong(struct storage *storage, struct db *db, struct upload *u
 }
 
 static enum err insert_rows(struct storage *storage, struct upload *u,
-                            const char *numbers, struct error *e)
+                            const struct flush_batch *batch, struct error *e)
 {
     static const char sql[] =
-        "INSERT INTO upload_parts (upload_id, number)"
-        " SELECT id, unnest($2::integer[]) FROM uploads"
+        "INSERT INTO upload_parts (upload_id, number, states)"
+        " SELECT id, unnest($2::integer[]), unnest($3::bytea[]) FROM uploads"
         " WHERE id = $1 AND state = 'open' ON CONFLICT DO NOTHING";
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = db_exec(db, sql, DB_PARAMS(DB_TEXT(u->id), DB_TEXT(numbers)), NULL, e);
+        err = db_exec(db, sql,
+                      DB_PARAMS(DB_TEXT(u->id), DB_TEXT(buf_text(&batch->numbers)),
+                                DB_TEXT(buf_text(&batch->states))),
+                      NULL, e);
     return err != ERR_NONE ? err : prolong(storage, db, u, e);
 }
 
@@ -79,8 +85,28 @@ static void run(struct storage *storage, struct upload *u, struct flush_batch *b
         return;
     }
     buf_putc(&batch->numbers, '}');
-    enum err err = insert_rows(storage, u, buf_text(&batch->numbers), &batch->error);
+    buf_putc(&batch->states, '}');
+    enum err err = insert_rows(storage, u, batch, &batch->error);
     batch->outcome = err == ERR_NONE ? FLUSH_DURABLE : FLUSH_UNKNOWN;
+}
+
+// With the upload's lock held.
+static void put_states(struct flush_batch *batch, const struct upload *u,
+                       uint64_t number)
+{
+    buf_putc(&batch->states, batch->members == 0 ? '{' : ',');
+    if (!u->chain_with_parts) {
+        buf_puts(&batch->states, "NULL");
+        return;
+    }
+    const uint8_t *state = upload_chain_of_part(u, number);
+    char hex[2 * CHAIN_STATE_SIZE + 1];
+    buf_puts(&batch->states, "\"\\\\x");
+    for (size_t i = 0; i < upload_chain_values(u, number); i++) {
+        hex_encode(state + i * CHAIN_STATE_SIZE, CHAIN_STATE_SIZE, hex);
+        buf_puts(&batch->states, hex);
+    }
+    buf_putc(&batch->states, '"');
 }
 
 // The batch that still takes members; the upload's lock is held.
@@ -90,8 +116,10 @@ static struct flush_batch *join(struct upload *u, uint64_t number)
     if (batch == NULL) {
         batch = alloc_zero(sizeof *batch);
         buf_init(&batch->numbers, 0);
+        buf_init(&batch->states, 0);
         u->gathering = batch;
     }
+    put_states(batch, u, number);
     buf_printf(&batch->numbers, "%c%" PRIu64, batch->members == 0 ? '{' : ',', number);
     batch->members++;
     return batch;
@@ -102,6 +130,7 @@ static void leave(struct flush_batch *batch)
     if (--batch->members > 0)
         return;
     buf_clear(&batch->numbers);
+    buf_clear(&batch->states);
     error_clear(&batch->error);
     free(batch);
 }

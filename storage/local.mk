@@ -26,6 +26,8 @@ libstrata_storage_la_SOURCES = \
     %D%/tier_identity.h \
     %D%/upload.c \
     %D%/upload.h \
+    %D%/upload_chain.c \
+    %D%/upload_chain.h \
     %D%/upload_complete.c \
     %D%/upload_part.c \
     %D%/upload_row.c \

@@ -7,10 +7,13 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "storage/upload_chain.h"
 #include "storage/upload_steps.h"
 #include "storage/upload_row.h"
 
 #define PART_SIZE_MINIMUM ((uint64_t)32 << 20)
+// What a part brings along must fit in a header.
+#define CHAINED_PART_MAXIMUM ((uint64_t)1 << 30)
 
 bool upload_id_is_valid(const char *id)
 {
@@ -57,6 +60,10 @@ static enum err check_request(const struct storage *storage,
     if (r->size > storage->options.max_blob_size)
         return error_set_field(e, ERR_INVALID_FIELD, "size", "at most %" PRIu64,
                                storage->options.max_blob_size);
+    if (r->chain_with_parts &&
+        (r->size == 0 || upload_part_size(r->size) > CHAINED_PART_MAXIMUM))
+        return error_set_field(e, ERR_INVALID_FIELD, "chain_with_parts",
+                               "not with a blob of this size");
     if (r->chain == NULL || r->digest == NULL)
         return ERR_NONE;
     struct digest last;
@@ -98,14 +105,41 @@ enum err upload_make_file(struct storage *storage, struct upload_row *row,
     return err;
 }
 
-static enum err have(struct storage *storage, const struct upload_request *r,
-                     bool *found, struct blob *blob, struct error *e)
+static enum err begins_alike(struct storage *storage, const struct upload_request *r,
+                             bool *found, struct error *e)
 {
-    *found = false;
-    if (r->digest == NULL)
-        return ERR_NONE;
-    enum err err = blob_take(storage, r->digest, r->principal_id, blob, found, e);
-    if (err == ERR_NONE && *found && blob->size != r->size)
+    static const char sql[] =
+        "SELECT 1 FROM chains c JOIN blobs b USING (sha256)"
+        " WHERE substring(c.states FROM 1 FOR 32) = $1 AND b.size = $2 LIMIT 1";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_acquire(storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err = db_query(db, sql,
+                       DB_PARAMS(DB_BYTES(r->unless_begins, CHAIN_STATE_SIZE),
+                                 DB_INT((int64_t)r->size)),
+                       &rows, e);
+    *found = err == ERR_NONE && db_rows(rows) > 0;
+    return err;
+}
+
+static enum err have(struct storage *storage, const struct upload_request *r,
+                     enum upload_answer *answer, struct blob *blob, struct error *e)
+{
+    bool found = false;
+    enum err err = ERR_NONE;
+    *answer = UPLOAD_MADE;
+    if (r->unless_begins != NULL) {
+        err = begins_alike(storage, r, &found, e);
+        if (found)
+            *answer = UPLOAD_ALIKE;
+    }
+    if (err != ERR_NONE || found || r->digest == NULL)
+        return err;
+    err = blob_take(storage, r->digest, r->principal_id, blob, &found, e);
+    if (found)
+        *answer = UPLOAD_HAVE;
+    if (err == ERR_NONE && found && blob->size != r->size)
         err = error_set_field(e, ERR_INVALID_FIELD, "size",
                               "the blob of this sha256 has %" PRIu64 " bytes",
                               blob->size);
@@ -113,13 +147,13 @@ static enum err have(struct storage *storage, const struct upload_request *r,
 }
 
 enum err upload_begin(struct storage *storage, const struct upload_request *r,
-                      bool *found, struct blob *blob, struct upload_info *info,
-                      struct error *e)
+                      enum upload_answer *answer, struct blob *blob,
+                      struct upload_info *info, struct error *e)
 {
     enum err err = check_request(storage, r, e);
     if (err == ERR_NONE)
-        err = have(storage, r, found, blob, e);
-    if (err != ERR_NONE || *found)
+        err = have(storage, r, answer, blob, e);
+    if (err != ERR_NONE || *answer != UPLOAD_MADE)
         return err;
     struct upload_row row = {
         .principal_id = r->principal_id,
@@ -128,6 +162,7 @@ enum err upload_begin(struct storage *storage, const struct upload_request *r,
         .resumable = true,
         .digest = r->digest,
         .chain = r->chain,
+        .chain_with_parts = r->chain_with_parts,
     };
     err = upload_make_file(storage, &row, e);
     return err != ERR_NONE ? err
@@ -152,6 +187,7 @@ static void describe(struct upload *u, struct upload_info *info)
     info->part_size = u->part_size;
     info->has_digest = u->has_digest;
     info->digest = u->digest;
+    info->chain_with_parts = u->chain_with_parts;
     info->expires_us = u->expires_us;
     memcpy(info->state, state_name(u->state), strlen(state_name(u->state)));
     info->received = alloc_array(u->parts + 1, sizeof *info->received);

@@ -20,8 +20,10 @@ uint64_t upload_part_length(uint64_t size, uint64_t part_size, uint64_t number);
 
 struct upload_request {
     uint64_t size;
-    const struct digest *digest; // NULL when the client does not know it
-    const struct chain *chain;   // NULL when the client does not know it
+    const struct digest *digest;  // NULL when the client does not know it
+    const struct chain *chain;    // NULL when the client does not know it
+    bool chain_with_parts;        // each part brings its values
+    const uint8_t *unless_begins; // NULL, or the chain's first value: see upload_begin
     int64_t principal_id;
 };
 
@@ -31,6 +33,7 @@ struct upload_info {
     uint64_t part_size;
     bool has_digest;
     struct digest digest;
+    bool chain_with_parts;
     char state[16];
     int64_t expires_us;
     int64_t *received; // owned: numbers of the durable parts, ascending
@@ -38,12 +41,15 @@ struct upload_info {
 };
 void upload_info_clear(struct upload_info *info);
 
-// Either the blob is here (*have: a lease is written, `blob` filled in), or an upload
-// is made and described in `info`. ERR_INVALID_FIELD (size, sha256, chain),
-// ERR_INSUFFICIENT_STORAGE, ERR_UNAVAILABLE.
+enum upload_answer {
+    UPLOAD_MADE,  // and described in `info`
+    UPLOAD_HAVE,  // the blob is here: a lease is written, `blob` filled in
+    UPLOAD_ALIKE, // a blob of this size begins with the value `unless_begins`
+};
+// ERR_INVALID_FIELD (size, sha256, chain), ERR_INSUFFICIENT_STORAGE, ERR_UNAVAILABLE.
 enum err upload_begin(struct storage *storage, const struct upload_request *request,
-                      bool *have, struct blob *blob, struct upload_info *info,
-                      struct error *e) MUST_CHECK;
+                      enum upload_answer *answer, struct blob *blob,
+                      struct upload_info *info, struct error *e) MUST_CHECK;
 enum err upload_get(struct storage *storage, const char *id, int64_t principal_id,
                     struct upload_info *info, struct error *e) MUST_CHECK;
 // Verifies the whole and makes it a blob with a lease for the caller. A repeat, also
@@ -58,10 +64,17 @@ enum err upload_delete(struct storage *storage, const char *id, int64_t principa
 
 // One attempt at a part. One thread at a time.
 struct part_writer;
-// `size` is what the body will have, `digest` (or NULL) what the client says of it.
-// ERR_UPLOAD_NOT_OPEN, ERR_PART_OUT_OF_RANGE, ERR_BODY_LENGTH_MISMATCH.
+// What the client says of a part beside its bytes.
+struct part_claim {
+    uint64_t size;               // of the body
+    const struct digest *digest; // or NULL
+    const uint8_t *states;       // of the chain, as in `Strata-Chain`, or NULL
+    size_t states_count;
+};
+// ERR_UPLOAD_NOT_OPEN, ERR_PART_OUT_OF_RANGE, ERR_BODY_LENGTH_MISMATCH,
+// ERR_INVALID_FIELD (states that are missing, too many or too few).
 enum err part_writer_new(struct storage *storage, const char *id, int64_t principal_id,
-                         int64_t number, uint64_t size, const struct digest *digest,
+                         int64_t number, const struct part_claim *claim,
                          struct part_writer **writer, struct error *e) MUST_CHECK;
 void part_writer_free(struct part_writer *writer); // unfinished: nothing is received
 // ERR_PART_SUPERSEDED, ERR_PART_CONFLICT, ERR_DIGEST_MISMATCH, ERR_UPLOAD_NOT_OPEN,

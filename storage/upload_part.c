@@ -14,6 +14,7 @@
 #include "common/direct.h"
 #include "storage/flush.h"
 #include "storage/follower.h"
+#include "storage/upload_chain.h"
 #include "storage/upload_steps.h"
 #include "storage/upload_row.h"
 
@@ -30,7 +31,8 @@ struct part_writer {
     uint32_t attempt;
     bool compares;                 // the part is durable: it is read, not written
     struct chain_checker *checker; // NULL without a chain
-    EVP_MD_CTX *hash;              // NULL without a Content-Digest
+    uint8_t *states;  // with chain_with_parts, the first always the one before the part
+    EVP_MD_CTX *hash; // NULL without a Content-Digest
     struct digest digest;
     char *buffer;
     size_t buffered;
@@ -88,24 +90,51 @@ static struct part_writer *make(struct storage *storage, struct upload *held,
     w->offset = number * held->part_size;
     w->length = upload_part_length(held->size, held->part_size, number);
     w->buffer = direct_buffer(BUFFER_SIZE);
-    if (held->verifies_parts)
+    if (held->verifies_parts && !held->chain_with_parts)
         w->checker = chain_checker_new(&held->chain, w->offset / CHAIN_CHUNK_SIZE);
     return w;
 }
 
+static enum err check_claim(struct upload *u, int64_t number,
+                            const struct part_claim *claim, struct error *e)
+{
+    enum err err = check_part(u, number, claim->size, e);
+    if (err != ERR_NONE)
+        return err;
+    size_t wanted = u->chain_with_parts ? upload_chain_values(u, (uint64_t)number) : 0;
+    if (claim->states_count != wanted)
+        return error_set_field(e, ERR_INVALID_FIELD, "Strata-Chain",
+                               "part %" PRId64 " needs %zu values, not %zu", number,
+                               wanted, claim->states_count);
+    return ERR_NONE;
+}
+
+static void take_states(struct part_writer *w, const struct part_claim *claim)
+{
+    size_t skipped = w->number > 0 ? 0 : CHAIN_STATE_SIZE; // nothing is before part 0
+    size_t size = claim->states_count * CHAIN_STATE_SIZE;
+    w->states = alloc_zero(skipped + size);
+    memcpy(w->states + skipped, claim->states, size);
+    w->checker = chain_checker_new_at(w->upload->size, w->offset / CHAIN_CHUNK_SIZE,
+                                      chain_count(w->length),
+                                      (const uint8_t(*)[CHAIN_STATE_SIZE])w->states);
+}
+
 enum err part_writer_new(struct storage *storage, const char *id, int64_t principal_id,
-                         int64_t number, uint64_t size, const struct digest *digest,
+                         int64_t number, const struct part_claim *claim,
                          struct part_writer **writer, struct error *e)
 {
     struct upload *u = NULL;
     enum err err = upload_find(storage, id, principal_id, &u, e);
     if (err != ERR_NONE)
         return err;
-    err = check_part(u, number, size, e);
+    err = check_claim(u, number, claim, e);
     if (err == ERR_NONE)
         err = part_writer_new_held(storage, u, (uint64_t)number, writer, e);
-    if (err == ERR_NONE && digest != NULL) {
-        (*writer)->digest = *digest;
+    if (err == ERR_NONE && claim->states_count > 0)
+        take_states(*writer, claim);
+    if (err == ERR_NONE && claim->digest != NULL) {
+        (*writer)->digest = *claim->digest;
         (*writer)->hash = EVP_MD_CTX_new();
         int ok = EVP_DigestInit_ex((*writer)->hash, EVP_sha256(), NULL);
         assert(ok == 1);
@@ -136,6 +165,7 @@ void part_writer_free(struct part_writer *w)
     chain_checker_free(w->checker);
     EVP_MD_CTX_free(w->hash);
     free(w->buffer);
+    free(w->states);
     upload_release(w->storage->uploads, w->upload);
     free(w);
 }
@@ -293,6 +323,12 @@ static enum err seal(struct part_writer *w, bool *sealed, struct error *e)
     if (!w->compares && slot->attempt != w->attempt)
         return error_set(e, ERR_PART_SUPERSEDED,
                          "a newer attempt took part %" PRIu64 " over", w->number);
+    enum err err = ERR_NONE;
+    if (w->states != NULL)
+        err = upload_chain_take(u, w->number,
+                                w->states + (w->number > 0 ? 0 : CHAIN_STATE_SIZE), e);
+    if (err != ERR_NONE)
+        return err;
     slot->state = PART_SEALING;
     u->busy++;
     return ERR_NONE;

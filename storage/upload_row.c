@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/direct.h"
 #include "common/log.h"
+#include "storage/upload_chain.h"
 
 static enum err not_found(struct error *e)
 {
@@ -22,8 +23,9 @@ enum err upload_row_insert(struct storage *storage, struct upload_row *row,
 {
     static const char sql[] =
         "INSERT INTO uploads (principal_id, node_id, tier, size, part_size, sha256,"
-        " chain, resumable, expires_at)"
-        " VALUES ($1, $2, 'hot', $3, $4, $5, $6, $7, $8) RETURNING id, placement_id";
+        " chain, resumable, chain_with_parts, expires_at)"
+        " VALUES ($1, $2, 'hot', $3, $4, $5, $6, $7, $8, $9)"
+        " RETURNING id, placement_id";
     row->expires_us = clock_wall_us() + storage->options.upload_expiry_s * 1000000;
     CLEANUP(db_release_at) struct db *db = NULL;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
@@ -38,7 +40,8 @@ enum err upload_row_insert(struct storage *storage, struct upload_row *row,
                           ? DB_NULL
                           : DB_BYTES(row->chain->states,
                                      row->chain->count * CHAIN_STATE_SIZE),
-                      DB_BOOL(row->resumable), DB_TIME(row->expires_us)),
+                      DB_BOOL(row->resumable), DB_BOOL(row->chain_with_parts),
+                      DB_TIME(row->expires_us)),
             &rows, e);
     if (err != ERR_NONE)
         return err;
@@ -93,16 +96,36 @@ enum err upload_row_parts(struct db *db, const char *id, int64_t **numbers,
     return ERR_NONE;
 }
 
+// What is in a row was checked when it was written; a part whose values cannot be taken
+// in is as good as not received.
+static bool load_states(struct upload *u, uint64_t number, const struct db_result *rows,
+                        int row)
+{
+    if (!u->chain_with_parts)
+        return true;
+    size_t size = 0;
+    AUTO_FREE void *states = db_bytes(rows, row, 1, &size);
+    struct error ignored = {0};
+    bool good = size == upload_chain_values(u, number) * CHAIN_STATE_SIZE &&
+                upload_chain_take(u, number, states, &ignored) == ERR_NONE;
+    error_clear(&ignored);
+    return good;
+}
+
 static enum err load_parts(struct db *db, struct upload *u, struct error *e)
 {
-    AUTO_FREE int64_t *numbers = NULL;
-    size_t count = 0;
-    enum err err = upload_row_parts(db, u->id, &numbers, &count, e);
-    for (size_t i = 0; i < count; i++) {
-        if ((uint64_t)numbers[i] < u->parts)
-            u->slots[numbers[i]].state = PART_DURABLE;
+    static const char sql[] = "SELECT number, states FROM upload_parts"
+                              " WHERE upload_id = $1 ORDER BY number";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(db, sql, DB_PARAMS(DB_TEXT(u->id)), &rows, e);
+    if (err != ERR_NONE)
+        return err;
+    for (int row = 0; row < db_rows(rows); row++) {
+        uint64_t number = (uint64_t)db_int(rows, row, 0);
+        if (number < u->parts && load_states(u, number, rows, row))
+            u->slots[number].state = PART_DURABLE;
     }
-    return err;
+    return ERR_NONE;
 }
 
 static enum upload_state state_parse(const char *text)
@@ -117,7 +140,8 @@ static enum err load_row(struct storage *storage, struct db *db, struct upload *
 {
     static const char sql[] =
         "SELECT principal_id, placement_id, size, part_size, state, sha256, chain,"
-        " resumable, expires_at FROM uploads WHERE id = $1 AND node_id = $2";
+        " resumable, expires_at, chain_with_parts FROM uploads WHERE id = $1 AND "
+        "node_id = $2";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(
         db, sql, DB_PARAMS(DB_TEXT(u->id), DB_INT(storage->options.node)), &rows, e);
@@ -135,7 +159,11 @@ static enum err load_row(struct storage *storage, struct db *db, struct upload *
     u->has_digest = db_digest(rows, 0, 5, &u->digest);
     u->resumable = db_bool(rows, 0, 7);
     u->expires_us = db_time(rows, 0, 8);
-    u->verifies_parts = *state == UPLOAD_OPEN && !db_is_null(rows, 0, 6);
+    u->chain_with_parts = *state == UPLOAD_OPEN && db_bool(rows, 0, 9);
+    u->verifies_parts =
+        *state == UPLOAD_OPEN && (u->chain_with_parts || !db_is_null(rows, 0, 6));
+    if (u->chain_with_parts)
+        upload_chain_begin(u);
     if (*state == UPLOAD_DONE || db_is_null(rows, 0, 6))
         return ERR_NONE;
     size_t size;

@@ -21,6 +21,7 @@ struct upload_row {
     int64_t principal_id;
     const struct digest *digest; // or NULL
     const struct chain *chain;   // or NULL
+    bool chain_with_parts;
     int64_t expires_us;
 };
 // Commits a new row; sets id, placement_id and expires_us.
@@ -39,4 +40,3 @@ enum err upload_discard(struct storage *storage, struct upload *upload,
                         const struct error *why, struct error *e) MUST_CHECK;
 enum err upload_row_delete(struct storage *storage, const char *id,
                            struct error *e) MUST_CHECK;
-

@@ -35,6 +35,7 @@ static void upload_free(struct upload *u)
         close(u->direct_fd);
     chain_hasher_free(u->hasher);
     chain_clear(&u->chain);
+    free(u->chain_known);
     error_clear(&u->failure);
     free(u->slots);
     pthread_cond_destroy(&u->changed);

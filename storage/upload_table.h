@@ -45,7 +45,8 @@ struct upload {
     int fd;        // -1 once done
     int direct_fd; // the same file for writes past the page cache, or -1
     bool resumable;
-    bool verifies_parts; // the client gave the chain
+    bool verifies_parts;   // the client gives the chain
+    bool chain_with_parts; // part by part
 
     pthread_mutex_t lock; // for what follows
     pthread_cond_t changed;
@@ -54,7 +55,8 @@ struct upload {
     struct part_slot *slots;
     bool has_digest;
     struct digest digest;
-    struct chain chain; // count 0 = not known yet
+    struct chain chain;   // count 0 = not known yet
+    uint8_t *chain_known; // with chain_with_parts: whether a value is there
     int64_t expires_us;
     struct error failure;
 

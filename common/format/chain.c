@@ -83,7 +83,8 @@ static enum err check_members(const json_t *json, uint64_t size, const char *fie
     char name[128];
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)json, key, value) {
+    json_object_foreach((json_t *)(uintptr_t)json, key, value)
+    {
         member_name(name, sizeof name, field, key);
         uint64_t wanted = strcmp(key, "size") == 0 ? size : CHAIN_CHUNK_SIZE;
         if (strcmp(key, "states") == 0)
@@ -176,13 +177,12 @@ static void state_read(const SHA256_CTX *sha, uint8_t state[CHAIN_STATE_SIZE])
     }
 }
 
-// A context that has read the chunks before `index`.
-static void state_enter(SHA256_CTX *sha, const struct chain *chain, size_t index)
+// A context that has read the chunks before `index`; `state` is the value before it.
+static void state_enter(SHA256_CTX *sha, const uint8_t *state, size_t index)
 {
     SHA256_Init(sha);
     if (index == 0)
         return;
-    const uint8_t *state = chain->states[index - 1];
     for (int i = 0; i < WORDS; i++) {
         sha->h[i] = (SHA_LONG)state[4 * i] << 24 | (SHA_LONG)state[4 * i + 1] << 16 |
                     (SHA_LONG)state[4 * i + 2] << 8 | (SHA_LONG)state[4 * i + 3];
@@ -192,15 +192,20 @@ static void state_enter(SHA256_CTX *sha, const struct chain *chain, size_t index
     sha->Nh = (SHA_LONG)(bits >> 32);
 }
 
-// True when a context at the end of chunk `index` holds the value that the chain says.
-static bool state_matches(SHA256_CTX *sha, const struct chain *chain, size_t index)
+// True when a context at the end of a chunk holds the value that is expected.
+static bool state_matches(SHA256_CTX *sha, const uint8_t *expected, bool is_last)
 {
     uint8_t state[CHAIN_STATE_SIZE];
-    if (index + 1 == chain->count)
+    if (is_last)
         SHA256_Final(state, sha);
     else
         state_read(sha, state);
-    return memcmp(state, chain->states[index], sizeof state) == 0;
+    return memcmp(state, expected, sizeof state) == 0;
+}
+
+static const uint8_t *state_before(const struct chain *chain, size_t index)
+{
+    return index > 0 ? chain->states[index - 1] : NULL;
 }
 
 struct chain_hasher {
@@ -258,6 +263,12 @@ uint64_t chain_hasher_size(const struct chain_hasher *hasher)
     return hasher->size;
 }
 
+const uint8_t *chain_hasher_states(const struct chain_hasher *hasher, size_t *count)
+{
+    *count = hasher->count;
+    return hasher->states != NULL ? hasher->states[0] : NULL;
+}
+
 void chain_hasher_finish(struct chain_hasher *hasher, struct chain *chain)
 {
     SHA256_Final(hasher_add_state(hasher), &hasher->sha);
@@ -271,38 +282,55 @@ void chain_hasher_finish(struct chain_hasher *hasher, struct chain *chain)
 
 struct chain_checker {
     SHA256_CTX sha;
-    const struct chain *chain;
+    uint64_t size; // bytes of the blob
     size_t first;
-    size_t index; // the chunk being read
-    size_t left;  // bytes of it still to come
+    size_t end;                                // no chunk from it on is checked
+    const uint8_t (*states)[CHAIN_STATE_SIZE]; // of chunk `first` and those behind it
+    size_t index;                              // the chunk being read
+    size_t left;                               // bytes of it still to come
     bool failed;
 };
 
 // Ends the present chunk and begins the next.
 static void checker_step(struct chain_checker *checker)
 {
-    const struct chain *chain = checker->chain;
-    if (!state_matches(&checker->sha, chain, checker->index)) {
+    size_t index = checker->index;
+    if (!state_matches(&checker->sha, checker->states[index - checker->first],
+                       index + 1 == chain_count(checker->size))) {
         checker->failed = true;
         return;
     }
     checker->index++;
-    if (checker->index < chain->count)
-        checker->left = chain_chunk_size(chain->size, checker->index);
+    if (checker->index < checker->end)
+        checker->left = chain_chunk_size(checker->size, checker->index);
+}
+
+static struct chain_checker *checker_make(uint64_t size, size_t first, size_t end,
+                                          const uint8_t *before,
+                                          const uint8_t (*states)[CHAIN_STATE_SIZE])
+{
+    assert(first < end && end <= chain_count(size));
+    struct chain_checker *checker = alloc_zero(sizeof *checker);
+    *checker = (struct chain_checker){
+        .size = size, .first = first, .end = end, .states = states, .index = first};
+    checker->left = chain_chunk_size(size, first);
+    state_enter(&checker->sha, before, first);
+    if (checker->left == 0)
+        checker_step(checker);
+    return checker;
 }
 
 struct chain_checker *chain_checker_new(const struct chain *chain, size_t first)
 {
     assert(first < chain->count);
-    struct chain_checker *checker = alloc_zero(sizeof *checker);
-    checker->chain = chain;
-    checker->first = first;
-    checker->index = first;
-    checker->left = chain_chunk_size(chain->size, first);
-    state_enter(&checker->sha, chain, first);
-    if (checker->left == 0)
-        checker_step(checker);
-    return checker;
+    return checker_make(chain->size, first, chain->count, state_before(chain, first),
+                        (const uint8_t(*)[CHAIN_STATE_SIZE])chain->states + first);
+}
+
+struct chain_checker *chain_checker_new_at(uint64_t size, size_t first, size_t count,
+                                           const uint8_t (*states)[CHAIN_STATE_SIZE])
+{
+    return checker_make(size, first, first + count, states[0], states + 1);
 }
 
 void chain_checker_free(struct chain_checker *checker)
@@ -314,7 +342,7 @@ bool chain_checker_update(struct chain_checker *checker, const void *bytes, size
 {
     const uint8_t *next = bytes;
     while (size > 0 && !checker->failed) {
-        if (checker->index == checker->chain->count) {
+        if (checker->index == checker->end) {
             checker->failed = true;
             break;
         }
@@ -340,7 +368,7 @@ bool chain_check_chunk(const struct chain *chain, size_t index, const void *byte
     if (index >= chain->count || size != chain_chunk_size(chain->size, index))
         return false;
     SHA256_CTX sha;
-    state_enter(&sha, chain, index);
+    state_enter(&sha, state_before(chain, index), index);
     SHA256_Update(&sha, bytes, size);
-    return state_matches(&sha, chain, index);
+    return state_matches(&sha, chain->states[index], index + 1 == chain->count);
 }

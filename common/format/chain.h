@@ -51,6 +51,9 @@ struct chain_hasher *chain_hasher_new(void);
 void chain_hasher_free(struct chain_hasher *hasher);
 void chain_hasher_update(struct chain_hasher *hasher, const void *bytes, size_t size);
 uint64_t chain_hasher_size(const struct chain_hasher *hasher); // bytes so far
+// The values at the borders behind which a byte was hashed already, one after the
+// other, and how many; good until the next call with the hasher.
+const uint8_t *chain_hasher_states(const struct chain_hasher *hasher, size_t *count);
 // Ends the hash; *chain is the caller's to clear. The hasher may only be freed then.
 void chain_hasher_finish(struct chain_hasher *hasher, struct chain *chain);
 
@@ -58,6 +61,11 @@ void chain_hasher_finish(struct chain_hasher *hasher, struct chain *chain);
 // size. The chain must outlive the checker. One thread at a time.
 struct chain_checker;
 struct chain_checker *chain_checker_new(const struct chain *chain, size_t first);
+// The same with the values of some chunks alone: states[0] is the one before chunk
+// `first` (of no account when that is 0), states[1] its own, and so on to the last
+// chunk that is checked; they must outlive the checker.
+struct chain_checker *chain_checker_new_at(uint64_t size, size_t first, size_t count,
+                                           const uint8_t (*states)[CHAIN_STATE_SIZE]);
 void chain_checker_free(struct chain_checker *checker);
 // False at the first chunk whose bytes do not lead to its value, and ever after; also
 // when more bytes come than the blob has.

@@ -8,6 +8,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/hex.h"
 #include "server/api/digest_field.h"
 #include "server/api/fields.h"
 #include "storage/upload.h"
@@ -37,6 +38,8 @@ static json_t *info_json(const struct upload_info *info)
         json_pack("{s:s, s:I, s:I, s:o, s:s, s:s}", "id", info->id, "size",
                   (json_int_t)info->size, "part_size", (json_int_t)info->part_size,
                   "received", received, "state", info->state, "expires_at", expires);
+    if (info->chain_with_parts)
+        json_object_set_new(json, "chain_with_parts", json_true());
     if (info->has_digest) {
         digest_format(&info->digest, hex);
         json_object_set_new(json, "sha256", json_string(hex));
@@ -50,6 +53,7 @@ struct create_fields {
     struct upload_request request;
     struct digest digest;
     struct chain chain;
+    uint8_t begins[CHAIN_STATE_SIZE];
 };
 
 static void parse_tier(struct fields *f)
@@ -60,6 +64,27 @@ static void parse_tier(struct fields *f)
         fields_fail(f, ERR_INVALID_FIELD, "tier", "this must be hot, warm or cold");
     else if (tier != TIER_HOT)
         fields_fail(f, ERR_TIER_UNAVAILABLE, "tier", "only hot takes uploads");
+}
+
+static void parse_chain_with_parts(struct fields *f, struct create_fields *c)
+{
+    struct upload_request *r = &c->request;
+    r->chain_with_parts = fields_bool(f, "chain_with_parts", false);
+    if (r->chain_with_parts && fields_has(f, "chain"))
+        fields_fail(f, ERR_INVALID_FIELD, "chain_with_parts", "not beside `chain`");
+    const char *begins =
+        fields_text(f, "unless_begins", FIELD_OPTIONAL, 2 * CHAIN_STATE_SIZE);
+    if (begins == NULL)
+        return;
+    if (!r->chain_with_parts || r->size <= CHAIN_CHUNK_SIZE)
+        fields_fail(f, ERR_INVALID_FIELD, "unless_begins",
+                    "only with `chain_with_parts`, of more than one chunk");
+    else if (strlen(begins) != 2 * CHAIN_STATE_SIZE ||
+             !hex_decode(begins, c->begins, CHAIN_STATE_SIZE))
+        fields_fail(f, ERR_INVALID_FIELD, "unless_begins",
+                    "this must be 64 lower-case hex digits");
+    else
+        r->unless_begins = c->begins;
 }
 
 static enum err parse_create(const struct request *request, struct create_fields *c,
@@ -73,6 +98,7 @@ static enum err parse_create(const struct request *request, struct create_fields
         fields_fail(&f, ERR_INVALID_FIELD, "sha256",
                     "this must be 64 lower-case hex digits");
     const json_t *chain = fields_object(&f, "chain", FIELD_OPTIONAL, 3);
+    parse_chain_with_parts(&f, c);
     parse_tier(&f);
     enum err err = fields_end(&f);
     if (err != ERR_NONE)
@@ -91,15 +117,18 @@ enum err upload_create_handler(struct request *request, struct response *respons
     struct create_fields c = {.request = {0}};
     CLEANUP(upload_info_clear) struct upload_info info = {.size = 0};
     struct blob blob;
-    bool have = false;
+    enum upload_answer answer = UPLOAD_MADE;
     enum err err = parse_create(request, &c, e);
     if (err == ERR_NONE)
-        err = upload_begin(request->app->storage, &c.request, &have, &blob, &info, e);
+        err = upload_begin(request->app->storage, &c.request, &answer, &blob, &info, e);
     chain_clear(&c.chain);
     if (err != ERR_NONE)
         return err;
-    if (have) {
-        response_json(response, 200, json_pack("{s:o}", "blob", blob_json(&blob)));
+    if (answer != UPLOAD_MADE) {
+        response_json(response, 200,
+                      answer == UPLOAD_HAVE
+                          ? json_pack("{s:o}", "blob", blob_json(&blob))
+                          : json_pack("{s:b}", "begins_alike", 1));
         return ERR_NONE;
     }
     AUTO_FREE char *location = alloc_printf("/api/v1/uploads/%s", info.id);
@@ -142,25 +171,65 @@ static enum err parse_number(const char *text, int64_t *number, struct error *e)
     return ERR_NONE;
 }
 
+// "<64 hex digits>, …"; NULL where the header does not parse. The caller frees.
+static uint8_t *parse_states(const char *text, size_t *count)
+{
+    size_t room = strlen(text) / (2 * CHAIN_STATE_SIZE) + 1;
+    AUTO_FREE uint8_t *states = alloc_zero(room * CHAIN_STATE_SIZE);
+    *count = 0;
+    for (const char *p = text;; p++) {
+        uint8_t *state = states + *count * CHAIN_STATE_SIZE;
+        if (strnlen(p, 2 * CHAIN_STATE_SIZE) < 2 * CHAIN_STATE_SIZE ||
+            !hex_decode(p, state, CHAIN_STATE_SIZE))
+            return NULL;
+        ++*count;
+        p += 2 * CHAIN_STATE_SIZE;
+        p += strspn(p, " \t");
+        if (*p == '\0')
+            return steal_ptr(states);
+        if (*p != ',')
+            return NULL;
+        p += strspn(p + 1, " \t");
+    }
+}
+
+static enum err parse_claim(struct request *request, struct part_claim *claim,
+                            struct digest *digest, uint8_t **states, struct error *e)
+{
+    bool has_digest = false;
+    enum err err = digest_field_parse(request_header_all(request, "Content-Digest"),
+                                      digest, &has_digest, e);
+    const char *chain = request_header_all(request, "Strata-Chain");
+    if (err == ERR_NONE && chain != NULL) {
+        *states = parse_states(chain, &claim->states_count);
+        if (*states == NULL)
+            err = error_set_field(e, ERR_INVALID_FIELD, "Strata-Chain",
+                                  "values are 64 lower-case hex digits, with commas "
+                                  "between them");
+    }
+    claim->size = (uint64_t)request->content_length;
+    claim->digest = has_digest ? digest : NULL;
+    claim->states = *states;
+    return err;
+}
+
 enum err upload_part_begin(struct request *request, struct body_sink *sink,
                            struct response *response, struct error *e)
 {
     (void)response;
     int64_t number = 0;
     struct digest digest;
-    bool has_digest = false;
+    struct part_claim claim = {.size = 0};
+    AUTO_FREE uint8_t *states = NULL;
     enum err err = parse_id(request, e);
     if (err == ERR_NONE)
         err = parse_number(request->params[1], &number, e);
     if (err == ERR_NONE)
-        err = digest_field_parse(request_header_all(request, "Content-Digest"), &digest,
-                                 &has_digest, e);
+        err = parse_claim(request, &claim, &digest, &states, e);
     struct part_writer *writer = NULL;
     if (err == ERR_NONE)
         err = part_writer_new(request->app->storage, request->params[0],
-                              request->who.principal_id, number,
-                              (uint64_t)request->content_length,
-                              has_digest ? &digest : NULL, &writer, e);
+                              request->who.principal_id, number, &claim, &writer, e);
     if (err == ERR_NONE)
         *sink = (struct body_sink){.context = writer,
                                    .write = part_write,

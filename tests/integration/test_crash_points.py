@@ -12,7 +12,7 @@ import requests
 from support.chain import make_bytes, sha256
 from support.consistency import problems
 from support.faults import Faults, is_dead
-from support.lives import GivenUp, Parts, SecondCopy, Whole
+from support.lives import ChainedParts, GivenUp, Parts, SecondCopy, Whole
 from support.stratad import sanitized
 
 POINTS_MAXIMUM = 60
@@ -34,9 +34,10 @@ def server(faults, make_server):
 
 
 @pytest.mark.parametrize("life, when", [
-    (Parts, "before"), (Parts, "after"), (SecondCopy, "before"), (Whole, "before"),
-    (GivenUp, "before"),
-], ids=["parts-before", "parts-after", "second-copy", "whole-body", "given-up"])
+    (Parts, "before"), (Parts, "after"), (ChainedParts, "before"),
+    (SecondCopy, "before"), (Whole, "before"), (GivenUp, "before"),
+], ids=["parts-before", "parts-after", "chained-parts", "second-copy", "whole-body",
+        "given-up"])
 def test_invariant_1_killed_at_every_step(server, faults, life, when):
     for point in range(1, POINTS_MAXIMUM):
         one = life(f"{life.__name__} {when} {point}")

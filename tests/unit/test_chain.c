@@ -53,17 +53,21 @@ static void digest_is(const void *bytes, size_t size, const char *wanted)
 static void known_digests(void **state)
 {
     (void)state;
-    digest_is("", 0, "e3b0c44298fc1c149afbf4c8996fb924"
-                     "27ae41e4649b934ca495991b7852b855");
-    digest_is("abc", 3, "ba7816bf8f01cfea414140de5dae2223"
-                        "b00361a396177a9cb410ff61f20015ad");
+    digest_is("", 0,
+              "e3b0c44298fc1c149afbf4c8996fb924"
+              "27ae41e4649b934ca495991b7852b855");
+    digest_is("abc", 3,
+              "ba7816bf8f01cfea414140de5dae2223"
+              "b00361a396177a9cb410ff61f20015ad");
     const char *two = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
-    digest_is(two, strlen(two), "248d6a61d20638b8e5c026930c3e6039"
-                                "a33ce45964ff2167f6ecedd419db06c1");
+    digest_is(two, strlen(two),
+              "248d6a61d20638b8e5c026930c3e6039"
+              "a33ce45964ff2167f6ecedd419db06c1");
     char *million = malloc(1000000);
     memset(million, 'a', 1000000);
-    digest_is(million, 1000000, "cdc76e5c9914fb9281a1c7e284d73e67"
-                                "f1809a48a497200e046d39ccc7112cd0");
+    digest_is(million, 1000000,
+              "cdc76e5c9914fb9281a1c7e284d73e67"
+              "f1809a48a497200e046d39ccc7112cd0");
     free(million);
 }
 
@@ -72,8 +76,16 @@ static void sizes_around_the_border(void **state)
 {
     (void)state;
     const size_t sizes[] = {
-        0,     1,         63,        64,             CHUNK - 1,
-        CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 64, 3 * CHUNK - 1,
+        0,
+        1,
+        63,
+        64,
+        CHUNK - 1,
+        CHUNK,
+        CHUNK + 1,
+        2 * CHUNK,
+        2 * CHUNK + 64,
+        3 * CHUNK - 1,
     };
     uint8_t *bytes = bytes_new(3 * CHUNK);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -142,6 +154,30 @@ static void checker_takes_any_pieces_from_any_chunk(void **state)
         assert_false(chain_checker_update(checker, bytes, 1)); // more than the blob has
         chain_checker_free(checker);
     }
+    chain_clear(&chain);
+    free(bytes);
+}
+
+// The values of chunks 1 and 2 alone, with the one before them.
+static void checker_of_a_part_stops_at_its_end(void **state)
+{
+    (void)state;
+    size_t size = 3 * CHUNK + 5;
+    uint8_t *bytes = bytes_new(size);
+    struct chain chain;
+    chain_make(bytes, size, size, &chain);
+    const uint8_t(*states)[CHAIN_STATE_SIZE] =
+        (const uint8_t(*)[CHAIN_STATE_SIZE])chain.states;
+    struct chain_checker *checker = chain_checker_new_at(size, 1, 2, states);
+    assert_true(chain_checker_update(checker, bytes + CHUNK, 2 * CHUNK));
+    assert_int_equal(chain_checker_done(checker), 2);
+    assert_false(chain_checker_update(checker, bytes + 3 * CHUNK, 1));
+    chain_checker_free(checker);
+    bytes[2 * CHUNK] ^= 1;
+    checker = chain_checker_new_at(size, 1, 2, states);
+    assert_false(chain_checker_update(checker, bytes + CHUNK, 2 * CHUNK));
+    assert_int_equal(chain_checker_done(checker), 1);
+    chain_checker_free(checker);
     chain_clear(&chain);
     free(bytes);
 }
@@ -250,6 +286,7 @@ int main(void)
         cmocka_unit_test(sizes_around_the_border),
         cmocka_unit_test(flipped_bit_is_found_in_its_chunk),
         cmocka_unit_test(checker_takes_any_pieces_from_any_chunk),
+        cmocka_unit_test(checker_of_a_part_stops_at_its_end),
         cmocka_unit_test(empty_blob),
         cmocka_unit_test(wrong_chain_is_not_bound),
         cmocka_unit_test(json_goes_there_and_back),

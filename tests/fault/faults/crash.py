@@ -12,7 +12,8 @@ from support.faults import Faults, is_dead
 from support.pgproxy import KillingProxy
 from support.stratad import wait_until
 
-ON_TIER = (lives.Parts, lives.SecondCopy, lives.Whole, lives.GivenUp)
+ON_TIER = (lives.Parts, lives.ChainedParts, lives.SecondCopy, lives.Whole,
+           lives.GivenUp)
 IN_DATABASE = ON_TIER + (lives.Publish, lives.AliasMove, lives.AliasRemove,
                          lives.VersionDelete, lives.VersionRestore, lives.ModelDelete)
 POINTS_MAXIMUM = 90

@@ -82,6 +82,9 @@ class Api:
     def put_part(self, upload, data, number, **options):
         """Sends part `number` of `data`."""
         size = upload["part_size"]
+        if upload.get("chain_with_parts"):
+            options.setdefault("headers", {}).setdefault(
+                "Strata-Chain", ", ".join(chain.part_states(data, size, number)))
         return self.put(f"/uploads/{upload['id']}/parts/{number}",
                         data=data[number * size:(number + 1) * size], **options)
 

@@ -45,6 +45,12 @@ def chain_of(data):
     return states + [sha256(data)]
 
 
+def part_states(data, part_size, number):
+    """What part `number` brings of the chain (`Strata-Chain`)."""
+    first = number * part_size // CHUNK
+    return chain_of(data)[max(first - 1, 0):first + part_size // CHUNK]
+
+
 def chain_root(states):
     """What a manifest names: SHA-256 of the raw values one after the other."""
     return sha256(bytes.fromhex("".join(states)))

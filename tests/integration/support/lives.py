@@ -62,6 +62,18 @@ class SecondCopy(Parts):
         self.said.add("complete")
 
 
+class ChainedParts(Parts):
+    """An upload whose parts bring the chain along."""
+
+    def run(self, api):
+        self.upload = api.begin_upload(self.data, sha256=False, chain_with_parts=True)
+        self.said.add("begun")
+        api.put_part(self.upload, self.data, 0, expect=204)
+        self.said.add("part")
+        api.complete(self.upload, expect=201)
+        self.said.add("complete")
+
+
 class Whole(Parts):
     """A blob in one body."""
 
