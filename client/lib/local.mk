@@ -26,6 +26,7 @@ libstrata_client_la_SOURCES = \
     %D%/scan.c \
     %D%/send.c \
     %D%/send.h \
+    %D%/send_part.c \
     %D%/send_upload.c \
     %D%/source.c \
     %D%/source.h \

@@ -8,11 +8,13 @@
 #include "common/cleanup.h"
 
 #define RESTARTS_MAXIMUM 3
+// Smaller files are hashed before the server has answered a question.
+#define STREAM_MINIMUM ((off_t)64 << 20)
 
-// What a sending thread does next: a part, or the beginning or end of an item.
+// What a sending thread does next.
 struct task {
+    enum { TASK_START, TASK_STREAM, TASK_PART } kind;
     struct send_item *item;
-    bool is_part;
     size_t part;
 };
 
@@ -32,8 +34,10 @@ void send_init(struct send *send, struct strata_client *client, struct source *s
 
 void send_clear(struct send *send)
 {
-    for (size_t i = 0; i < send->count; i++)
+    for (size_t i = 0; i < send->count; i++) {
         send_item_close(&send->items[i], false);
+        free(send->items[i].states);
+    }
     free(send->items);
     pthread_cond_destroy(&send->changed);
     pthread_mutex_destroy(&send->mutex);
@@ -78,10 +82,57 @@ static void item_end(struct send *send, struct send_item *item)
     pthread_cond_broadcast(&send->changed);
 }
 
-static void on_hashed(void *context, size_t bytes)
+// A large file goes out while it is hashed, unless the same may come in this very run.
+static bool may_stream(const struct send *send, const struct send_item *item)
 {
-    struct send *send = context;
+    off_t size = item->source->st.st_size;
+    if (send->dry_run || size < STREAM_MINIMUM)
+        return false;
+    for (const struct send_item *other = send->items; other < item; other++) {
+        if (other->source->st.st_size == size)
+            return false;
+    }
+    return true;
+}
+
+// Takes values of the chain in. With the mutex held.
+static void take_states(struct send *send, struct send_item *item,
+                        const uint8_t *states, size_t count)
+{
+    size_t before = item->states_count;
+    size_t room = chain_count((uint64_t)item->source->st.st_size);
+    if (count > room)
+        count = room; // the file grows: hashing ends with that error
+    if (count == before)
+        return;
+    memcpy(item->states[before], states + before * CHAIN_STATE_SIZE,
+           (count - before) * CHAIN_STATE_SIZE);
+    item->states_count = count;
+    if (before == 0)
+        item->stream = STREAM_WISHED;
+    bool ends_part =
+        item->part_size > 0 &&
+        (count - before > 1 || count * CHAIN_CHUNK_SIZE % item->part_size == 0);
+    if (before == 0 || ends_part)
+        pthread_cond_broadcast(&send->changed);
+}
+
+struct hashing {
+    struct send *send;
+    struct send_item *item;
+};
+
+static void on_hashed(void *context, const struct chain_hasher *hasher, size_t bytes)
+{
+    struct hashing *hashing = context;
+    struct send *send = hashing->send;
+    struct send_item *item = hashing->item;
     LOCK_SCOPE(&send->mutex);
+    if (item->states != NULL && hasher != NULL) {
+        size_t count;
+        const uint8_t *states = chain_hasher_states(hasher, &count);
+        take_states(send, item, states, count);
+    }
     send->progress.checked += bytes;
     show_progress(send);
 }
@@ -106,6 +157,52 @@ static bool is_known(const struct send *send, const struct send_item *item)
     return false;
 }
 
+static enum strata_status hash(struct send *send, struct send_item *item,
+                               struct strata_error *e)
+{
+    if (item->source->hashed)
+        return STRATA_OK;
+    if (may_stream(send, item)) {
+        uint64_t size = (uint64_t)item->source->st.st_size;
+        item->states = alloc_array(chain_count(size), CHAIN_STATE_SIZE);
+    }
+    struct hashing hashing = {send, item};
+    return source_hash(item->source, send->client->state, on_hashed, &hashing,
+                       &send->cancel, e);
+}
+
+static enum strata_status settle(struct send *send, struct send_item *item,
+                                 struct strata_error *e);
+
+// What was sent meanwhile goes on to its end, else a sender may begin.
+static enum strata_status hashed(struct send *send, struct send_item *item,
+                                 struct strata_error *e)
+{
+    bool known = is_known(send, item);
+    {
+        LOCK_SCOPE(&send->mutex);
+        while (item->stream == STREAM_ASKING && !atomic_load(&send->cancel))
+            pthread_cond_wait(&send->changed, &send->mutex);
+        item->hashed = true;
+        pthread_cond_broadcast(&send->changed);
+        if (item->stream != STREAM_YES) {
+            item->stream = STREAM_NO;
+            free(item->states); // the source has them all
+            item->states = NULL;
+            item->same = known;
+            item->phase = SEND_HASHED;
+            if (known)
+                send->progress.present += (uint64_t)item->source->st.st_size;
+            if (known || send->dry_run)
+                item_end(send, item);
+            return STRATA_OK;
+        }
+        const struct chain *chain = &item->source->chain;
+        take_states(send, item, chain->states[0], chain->count);
+    }
+    return settle(send, item, e); // all parts may be there from the last time
+}
+
 // The one thread that hashes, so that the items before a hashed one are hashed as well.
 static void *hasher(void *context)
 {
@@ -113,26 +210,22 @@ static void *hasher(void *context)
     struct send_item *item;
     while ((item = take_new(send)) != NULL) {
         struct strata_error e = {0};
-        enum strata_status status = STRATA_OK;
-        if (!item->source->hashed) {
-            status = source_hash(item->source, send->client->state, on_hashed, send,
-                                 &send->cancel, &e);
-        }
+        enum strata_status status = hash(send, item, &e);
+        if (status == STRATA_OK)
+            status = hashed(send, item, &e);
         if (status != STRATA_OK) {
             send_fail(send, status, &e);
             break;
         }
-        bool known = is_known(send, item);
-        LOCK_SCOPE(&send->mutex);
-        item->same = known;
-        item->phase = SEND_HASHED;
-        if (known)
-            send->progress.present += (uint64_t)item->source->st.st_size;
-        if (known || send->dry_run)
-            item_end(send, item);
-        pthread_cond_broadcast(&send->changed);
     }
     return NULL;
+}
+
+// Whether a part can go out: with the values of the chain that it must bring along.
+static bool is_ready(const struct send_item *item, size_t part)
+{
+    return item->hashed || item->stream != STREAM_YES ||
+           item->states_count * CHAIN_CHUNK_SIZE >= (part + 1) * item->part_size;
 }
 
 static bool take_part(struct send_item *item, struct task *task)
@@ -141,30 +234,40 @@ static bool take_part(struct send_item *item, struct task *task)
         return false;
     while (item->cursor < item->part_count && item->parts[item->cursor] != PART_MISSING)
         item->cursor++;
-    if (item->cursor == item->part_count)
+    if (item->cursor == item->part_count || !is_ready(item, item->cursor))
         return false;
-    *task = (struct task){.item = item, .is_part = true, .part = item->cursor};
+    *task = (struct task){.kind = TASK_PART, .item = item, .part = item->cursor};
     item->parts[item->cursor++] = PART_BUSY;
     item->busy++;
     return true;
 }
 
-// Parts of a file that is under way come first, then the next hashed file.
+static void begin_task(struct send_item *item, struct task *task)
+{
+    bool streams = item->phase == SEND_HASHING;
+    if (streams)
+        item->stream = STREAM_ASKING;
+    else
+        item->phase = SEND_STARTING;
+    *task = (struct task){.kind = streams ? TASK_STREAM : TASK_START, .item = item};
+}
+
+// Parts of a file that is under way come first, then the next file.
 static bool take_task(struct send *send, struct task *task)
 {
     LOCK_SCOPE(&send->mutex);
     while (!atomic_load(&send->cancel) && send->done < send->count) {
-        struct send_item *hashed = NULL;
+        struct send_item *next = NULL;
         for (size_t i = send->first; i < send->hash_next; i++) {
             struct send_item *item = &send->items[i];
             if (take_part(item, task))
                 return true;
-            if (hashed == NULL && item->phase == SEND_HASHED)
-                hashed = item;
+            if (next == NULL &&
+                (item->phase == SEND_HASHED || item->stream == STREAM_WISHED))
+                next = item;
         }
-        if (hashed != NULL) {
-            hashed->phase = SEND_STARTING;
-            *task = (struct task){.item = hashed};
+        if (next != NULL) {
+            begin_task(next, task);
             return true;
         }
         pthread_cond_wait(&send->changed, &send->mutex);
@@ -197,7 +300,8 @@ static bool is_settled(struct send *send, struct send_item *item)
 {
     LOCK_SCOPE(&send->mutex);
     pthread_cond_broadcast(&send->changed);
-    if (item->phase != SEND_RUNNING || item->busy > 0)
+    bool running = item->phase == SEND_RUNNING && item->busy == 0;
+    if (!running || (item->stream == STREAM_YES && !item->hashed && !item->restart))
         return false;
     bool missing = memchr(item->parts, PART_MISSING, item->part_count) != NULL;
     if (missing && !item->restart)
@@ -217,7 +321,8 @@ static enum strata_status restart(struct send *send, struct send_item *item,
     send_item_close(item, true);
     LOCK_SCOPE(&send->mutex);
     item->restart = false;
-    item->phase = SEND_HASHED;
+    item->stream = STREAM_NO;
+    item->phase = item->hashed ? SEND_HASHED : SEND_HASHING;
     pthread_cond_broadcast(&send->changed);
     return STRATA_OK;
 }
@@ -258,6 +363,21 @@ static enum strata_status run_start(struct send *send, struct send_item *item,
     return settle(send, item, e); // all parts may be there from the last time
 }
 
+static enum strata_status run_stream(struct send *send, struct send_item *item,
+                                     struct strata_error *e)
+{
+    bool made = false;
+    enum strata_status status = send_item_stream(send, item, &made, e);
+    if (status != STRATA_OK)
+        return status;
+    LOCK_SCOPE(&send->mutex);
+    item->stream = made ? STREAM_YES : STREAM_NO;
+    if (made)
+        item->phase = SEND_RUNNING;
+    pthread_cond_broadcast(&send->changed);
+    return STRATA_OK;
+}
+
 static enum strata_status run_part(struct send *send, const struct task *task,
                                    struct strata_error *e)
 {
@@ -274,14 +394,22 @@ static enum strata_status run_part(struct send *send, const struct task *task,
     return settle(send, item, e);
 }
 
+static enum strata_status run_task(struct send *send, const struct task *task,
+                                   struct strata_error *e)
+{
+    if (task->kind == TASK_PART)
+        return run_part(send, task, e);
+    return task->kind == TASK_STREAM ? run_stream(send, task->item, e)
+                                     : run_start(send, task->item, e);
+}
+
 static void *sender(void *context)
 {
     struct send *send = context;
     struct task task;
     while (take_task(send, &task)) {
         struct strata_error e = {0};
-        enum strata_status status =
-            task.is_part ? run_part(send, &task, &e) : run_start(send, task.item, &e);
+        enum strata_status status = run_task(send, &task, &e);
         if (status != STRATA_OK)
             send_fail(send, status, &e);
     }

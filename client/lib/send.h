@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Brings local files to the server: one thread hashes while others send, large files
-// part by part over several connections, each upload resumed where it was. send.c
-// shares the work out, send_upload.c talks to the server about one file.
+// part by part over several connections, each upload resumed where it was. A file that
+// nobody has hashed yet and that nothing on the server begins like is sent while it is
+// hashed. send.c shares the work out, send_upload.c talks to the server about one file,
+// send_part.c about one part of it.
 #pragma once
 
 #include <pthread.h>
@@ -21,15 +23,29 @@ enum send_phase {
     SEND_DONE,
 };
 
+// Whether parts are sent before the whole file is hashed.
+enum send_stream {
+    STREAM_NO,
+    STREAM_WISHED, // some thread shall ask the server
+    STREAM_ASKING,
+    STREAM_YES,
+};
+
 enum part_state { PART_MISSING, PART_BUSY, PART_DONE };
 
 struct send_item {
     struct source *source;
     enum send_phase phase;
+    enum send_stream stream;
+    bool hashed; // the source is, and that is seen with the mutex held
+    // The values of the chain that are known so far; room for all, or NULL.
+    uint8_t (*states)[CHAIN_STATE_SIZE];
+    size_t states_count;
     bool same;               // an earlier item brings the same blob
     int fd;                  // while parts are under way, -1 otherwise
     struct state_note *note; // of the upload's id; NULL when it is not kept
     char upload[64];         // the upload's id, "" when there is none
+    bool chain_with_parts;   // the upload's parts bring the chain
     uint64_t part_size;
     size_t part_count;
     uint8_t *parts; // enum part_state
@@ -71,9 +87,20 @@ void send_count(struct send *send, uint64_t moved, uint64_t present);
 // when nothing (more) is to be sent, otherwise the item has its upload and parts.
 enum strata_status send_item_start(struct send *send, struct send_item *item,
                                    bool *here, struct strata_error *e);
-// Sends one part. Sets item->restart when the upload turned out to be lost.
+// The same for an item that is still being hashed, whose first value is known: *made is
+// false when it is to be hashed to its end first.
+enum strata_status send_item_stream(struct send *send, struct send_item *item,
+                                    bool *made, struct strata_error *e);
+// In send_part.c, called without the mutex. Sends one part. Sets item->restart when the
+// upload turned out to be lost.
 enum strata_status send_item_part(struct send *send, struct send_item *item,
                                   size_t part, struct strata_error *e);
+uint64_t send_part_size(const struct send_item *item, size_t part); // bytes
+void send_set_restart(struct send *send, struct send_item *item);
+// A file of at most SEND_SMALL bytes, in one request and without asking first.
+#define SEND_SMALL ((off_t)1 << 20)
+enum strata_status send_small(struct send *send, struct send_item *item,
+                              struct strata_error *e);
 // All parts are there: *whole is false when the server wants parts again.
 enum strata_status send_item_complete(struct send *send, struct send_item *item,
                                       bool *whole, struct strata_error *e);

@@ -10,102 +10,10 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/hex.h"
 
-#define SMALL_MAXIMUM ((off_t)1 << 20) // sent in one request, without asking first
-#define BAD_PART_TRIES 3
 #define COMPLETES_MAXIMUM 5
 #define PARTS_MAXIMUM 100000
-
-// A body that is read from a file.
-struct body {
-    const struct source *source;
-    int fd;
-    uint64_t offset;
-    struct strata_error error; // when reading failed
-};
-
-static enum err on_read(void *context, uint64_t offset, void *bytes, size_t room,
-                        size_t *size, struct error *e)
-{
-    struct body *body = context;
-    ssize_t got;
-    do
-        got = pread(body->fd, bytes, room, (off_t)(body->offset + offset));
-    while (got < 0 && errno == EINTR);
-    if (got > 0) {
-        *size = (size_t)got;
-        return ERR_NONE;
-    }
-    if (got < 0)
-        fail_errno(&body->error, errno, "%s", body->source->disk);
-    else
-        fail_set(&body->error, STRATA_LOCAL, "%s changed meanwhile",
-                 body->source->disk);
-    return error_set(e, ERR_INTERNAL, "stopped");
-}
-
-// One attempt to PUT a body.
-static enum strata_status put(struct send *send, const char *path, struct body *body,
-                              uint64_t size, struct attempt *attempt,
-                              struct strata_error *e)
-{
-    const struct http_header type = {"Content-Type", "application/octet-stream"};
-    struct http_request request = {
-        .method = "PUT",
-        .headers = &type,
-        .header_count = 1,
-        .body_size = size,
-        .read = on_read,
-        .context = body,
-        .cancel = &send->cancel,
-    };
-    enum strata_status status =
-        client_attempt(send->client, &request, path, attempt, e);
-    if (body->error.status != STRATA_OK) {
-        *e = body->error;
-        return e->status;
-    }
-    return status;
-}
-
-static enum strata_status send_small(struct send *send, struct send_item *item,
-                                     struct strata_error *e)
-{
-    struct source *source = item->source;
-    char hex[DIGEST_HEX_SIZE];
-    digest_format(&source->sha256, hex);
-    AUTO_FREE char *path = alloc_printf("/api/v1/blobs/%s", hex);
-    AUTO_FD int fd = -1;
-    enum strata_status status = source_open(source, &fd, e);
-    if (status != STRATA_OK)
-        return status;
-    uint64_t size = (uint64_t)source->st.st_size;
-    CLEANUP(attempt_clear) struct attempt attempt = {0};
-    struct backoff backoff = {0};
-    int bad = 0;
-    for (;;) {
-        struct body body = {.source = source, .fd = fd};
-        status = put(send, path, &body, size, &attempt, e);
-        if (status == STRATA_OK) {
-            bool is_new = attempt.response.status == 201;
-            send_count(send, is_new ? size : 0, is_new ? 0 : size);
-            return STRATA_OK;
-        }
-        if (status == STRATA_CORRUPT && source_check(source, e) != STRATA_OK)
-            return STRATA_LOCAL;
-        if (status == STRATA_CORRUPT && ++bad < BAD_PART_TRIES)
-            continue;
-        if (!attempt.retry || !backoff_wait(send->client, &backoff,
-                                            attempt.retry_after_s, e, &send->cancel))
-            return status;
-    }
-}
-
-static uint64_t part_size(const struct send_item *item, size_t part)
-{
-    uint64_t left = (uint64_t)item->source->st.st_size - part * item->part_size;
-    return left < item->part_size ? left : item->part_size;
-}
 
 // Takes the parts that the server has into the item; says how many bytes they are.
 static uint64_t mark_received(struct send_item *item, const json_t *upload)
@@ -120,7 +28,7 @@ static uint64_t mark_received(struct send_item *item, const json_t *upload)
             item->parts[part] != PART_MISSING)
             continue;
         item->parts[part] = PART_DONE;
-        bytes += part_size(item, (size_t)part);
+        bytes += send_part_size(item, (size_t)part);
     }
     return bytes;
 }
@@ -138,6 +46,9 @@ static enum strata_status take_upload(struct send *send, struct send_item *item,
                         item->source->path);
     snprintf(item->upload, sizeof item->upload, "%s", id);
     item->part_size = (uint64_t)step;
+    item->chain_with_parts = json_is_true(json_object_get(upload, "chain_with_parts"));
+    if (item->chain_with_parts && item->part_size % CHAIN_CHUNK_SIZE != 0)
+        return fail_set(e, STRATA_FAILED, "the server's parts are not of whole chunks");
     item->part_count = (size_t)((wanted - 1) / item->part_size + 1);
     item->parts = alloc_zero(item->part_count);
     item->cursor = item->busy = 0;
@@ -160,15 +71,26 @@ static bool is_id(const char *text)
     return size > 0 && size < 64;
 }
 
-// Goes on with the upload that the state remembers; *found is false when there is none.
-static enum strata_status resume(struct send *send, struct send_item *item, bool *found,
+// Whether the upload that a note names can be gone on with. `hex` NULL: the file is not
+// hashed yet, so that parts must bring the chain along.
+static bool is_usable(const json_t *upload, const char *hex)
+{
+    const char *sha256 = json_string_value(json_object_get(upload, "sha256"));
+    const char *state = json_string_value(json_object_get(upload, "state"));
+    bool open = state == NULL || strcmp(state, "open") == 0;
+    if (hex != NULL)
+        return sha256 == NULL || strcmp(sha256, hex) == 0;
+    return !open || json_is_true(json_object_get(upload, "chain_with_parts"));
+}
+
+// Goes on with the upload that the state remembers under the key; *found is false when
+// there is none. The item holds the note then.
+static enum strata_status resume(struct send *send, struct send_item *item,
+                                 const struct digest *key, const char *hex, bool *found,
                                  struct strata_error *e)
 {
-    struct digest key;
-    char hex[DIGEST_HEX_SIZE];
-    digest_format(&item->source->sha256, hex);
-    state_key(&key, send->client->base, hex, NULL);
-    item->note = state_note_open(send->client->state, STATE_UPLOAD, &key);
+    state_note_close(item->note, true);
+    item->note = state_note_open(send->client->state, STATE_UPLOAD, key);
     const char *id = state_note_text(item->note);
     if (!is_id(id))
         return STRATA_OK;
@@ -177,8 +99,7 @@ static enum strata_status resume(struct send *send, struct send_item *item, bool
     struct call call = {.method = "GET", .path = path, .cancel = &send->cancel};
     struct strata_error error = {0};
     enum strata_status status = client_call(send->client, &call, &upload, NULL, &error);
-    const char *sha256 = json_string_value(json_object_get(upload, "sha256"));
-    if (status == STRATA_OK && (sha256 == NULL || strcmp(sha256, hex) == 0) &&
+    if (status == STRATA_OK && is_usable(upload, hex) &&
         take_upload(send, item, upload, &error) == STRATA_OK) {
         *found = true;
         return STRATA_OK;
@@ -188,6 +109,17 @@ static enum strata_status resume(struct send *send, struct send_item *item, bool
         return status;
     }
     return STRATA_OK; // expired, or somebody else's: begin anew
+}
+
+// Of an upload that began before the file's digest was known: the file as it lies
+// there.
+static void file_key(struct digest *key, const struct send *send, const struct stat *st)
+{
+    AUTO_FREE char *text =
+        alloc_printf("%llu %llu %lld %lld.%09ld", (unsigned long long)st->st_dev,
+                     (unsigned long long)st->st_ino, (long long)st->st_size,
+                     (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+    state_key(key, send->client->base, "file", text, NULL);
 }
 
 static enum strata_status begin(struct send *send, struct send_item *item, bool *here,
@@ -222,16 +154,68 @@ static enum strata_status begin(struct send *send, struct send_item *item, bool 
 enum strata_status send_item_start(struct send *send, struct send_item *item,
                                    bool *here, struct strata_error *e)
 {
-    if (item->source->st.st_size <= SMALL_MAXIMUM) {
+    if (item->source->st.st_size <= SEND_SMALL) {
         *here = true;
         return send_small(send, item, e);
     }
+    struct digest key;
+    char hex[DIGEST_HEX_SIZE];
+    digest_format(&item->source->sha256, hex);
     bool found = false;
-    enum strata_status status = resume(send, item, &found, e);
+    // One that was sent while it was hashed, and killed between the two ends.
+    file_key(&key, send, &item->source->st);
+    enum strata_status status = resume(send, item, &key, hex, &found, e);
+    if (status == STRATA_OK && !found) {
+        state_key(&key, send->client->base, hex, NULL);
+        status = resume(send, item, &key, hex, &found, e);
+    }
     if (status == STRATA_OK && !found)
         status = begin(send, item, here, e);
     if (status == STRATA_OK && !*here)
         status = source_open(item->source, &item->fd, e);
+    return status;
+}
+
+// A server that does not know the question, or whose answer is that the file may be
+// there, leaves *made false.
+static enum strata_status begin_stream(struct send *send, struct send_item *item,
+                                       bool *made, struct strata_error *e)
+{
+    char hex[2 * CHAIN_STATE_SIZE + 1];
+    hex_encode(item->states[0], CHAIN_STATE_SIZE, hex);
+    AUTO_JSON json_t *body =
+        json_pack("{s:I, s:b, s:s}", "size", (json_int_t)item->source->st.st_size,
+                  "chain_with_parts", 1, "unless_begins", hex);
+    AUTO_JSON json_t *answer = NULL;
+    struct call call = {.method = "POST",
+                        .path = "/api/v1/uploads",
+                        .body = body,
+                        .cancel = &send->cancel};
+    enum strata_status status = client_call(send->client, &call, &answer, NULL, e);
+    if (status == STRATA_USAGE)
+        return STRATA_OK;
+    if (status != STRATA_OK || json_object_get(answer, "id") == NULL)
+        return status;
+    status = take_upload(send, item, answer, e);
+    if (status != STRATA_OK)
+        return status;
+    state_note_write(item->note, item->upload);
+    *made = item->chain_with_parts;
+    return STRATA_OK;
+}
+
+enum strata_status send_item_stream(struct send *send, struct send_item *item,
+                                    bool *made, struct strata_error *e)
+{
+    struct digest key;
+    file_key(&key, send, &item->source->st);
+    enum strata_status status = resume(send, item, &key, NULL, made, e);
+    if (status == STRATA_OK && !*made)
+        status = begin_stream(send, item, made, e);
+    if (status == STRATA_OK && *made)
+        status = source_open(item->source, &item->fd, e);
+    if (!*made)
+        send_item_close(item, true);
     return status;
 }
 
@@ -263,98 +247,6 @@ static enum strata_status refresh(struct send *send, struct send_item *item,
     return STRATA_OK;
 }
 
-static bool upload_has(const json_t *upload, size_t part)
-{
-    const char *state = json_string_value(json_object_get(upload, "state"));
-    if (state != NULL && strcmp(state, "open") != 0)
-        return true;
-    size_t i;
-    json_t *number;
-    json_array_foreach(json_object_get(upload, "received"), i, number)
-    {
-        if (json_integer_value(number) == (json_int_t)part)
-            return true;
-    }
-    return false;
-}
-
-// After a conflict about a part: whether the server has it by now.
-static enum strata_status is_received(struct send *send, struct send_item *item,
-                                      size_t part, bool *received,
-                                      struct strata_error *e)
-{
-    AUTO_FREE char *path = alloc_printf("/api/v1/uploads/%s", item->upload);
-    AUTO_JSON json_t *upload = NULL;
-    struct call call = {.method = "GET", .path = path, .cancel = &send->cancel};
-    enum strata_status status = client_call(send->client, &call, &upload, NULL, e);
-    if (status == STRATA_OK)
-        *received = upload_has(upload, part);
-    return status;
-}
-
-static void set_restart(struct send *send, struct send_item *item)
-{
-    LOCK_SCOPE(&send->mutex);
-    item->restart = true;
-}
-
-// What a refused part means. *again: send it once more; otherwise it is settled.
-static enum strata_status part_refused(struct send *send, struct send_item *item,
-                                       size_t part, int *bad, bool *again,
-                                       struct strata_error *e)
-{
-    enum strata_status status = e->status;
-    if (status == STRATA_CORRUPT) {
-        if (source_check(item->source, e) != STRATA_OK)
-            return STRATA_LOCAL;
-        *again = ++*bad < BAD_PART_TRIES;
-        return *again ? STRATA_OK : status;
-    }
-    bool superseded = strcmp(e->type, "part-superseded") == 0;
-    if (superseded || strcmp(e->type, "upload-not-open") == 0) {
-        bool received = false;
-        status = is_received(send, item, part, &received, e);
-        *again = !received && superseded && ++*bad < BAD_PART_TRIES;
-        if (status == STRATA_OK && !received && !*again)
-            set_restart(send, item);
-    }
-    if (status == STRATA_NOT_FOUND || strcmp(e->type, "part-conflict") == 0) {
-        set_restart(send, item);
-        return STRATA_OK;
-    }
-    return status;
-}
-
-enum strata_status send_item_part(struct send *send, struct send_item *item,
-                                  size_t part, struct strata_error *e)
-{
-    AUTO_FREE char *path =
-        alloc_printf("/api/v1/uploads/%s/parts/%zu", item->upload, part);
-    uint64_t size = part_size(item, part);
-    CLEANUP(attempt_clear) struct attempt attempt = {0};
-    struct backoff backoff = {0};
-    int bad = 0;
-    for (;;) {
-        struct body body = {
-            .source = item->source, .fd = item->fd, .offset = part * item->part_size};
-        enum strata_status status = put(send, path, &body, size, &attempt, e);
-        if (status == STRATA_OK) {
-            send_count(send, size, 0);
-            return STRATA_OK;
-        }
-        if (attempt.retry) {
-            if (!backoff_wait(send->client, &backoff, attempt.retry_after_s, e,
-                              &send->cancel))
-                return status;
-            continue;
-        }
-        bool again = false;
-        status = part_refused(send, item, part, &bad, &again, e);
-        if (status != STRATA_OK || !again)
-            return status;
-    }
-}
-
 static enum strata_status check_blob(const struct send_item *item, const json_t *blob,
                                      struct strata_error *e)
 {
@@ -380,7 +272,7 @@ enum strata_status send_item_complete(struct send *send, struct send_item *item,
         return check_blob(item, blob, e);
     }
     if (status == STRATA_NOT_FOUND) {
-        set_restart(send, item);
+        send_set_restart(send, item);
         return STRATA_OK;
     }
     if (status == STRATA_CORRUPT) { // the upload is gone with it
@@ -412,5 +304,6 @@ void send_item_close(struct send_item *item, bool forget)
     free(item->parts);
     item->parts = NULL;
     item->part_count = 0;
+    item->chain_with_parts = false;
     item->upload[0] = '\0';
 }

@@ -62,8 +62,7 @@ enum strata_status source_open(const struct source *source, int *fd,
 }
 
 static enum strata_status hash_fd(const struct source *source, int fd,
-                                  struct chain_hasher *hasher,
-                                  void (*seen)(void *context, size_t bytes),
+                                  struct chain_hasher *hasher, source_seen *seen,
                                   void *context, const atomic_bool *cancel,
                                   struct strata_error *e)
 {
@@ -81,7 +80,7 @@ static enum strata_status hash_fd(const struct source *source, int fd,
             break;
         chain_hasher_update(hasher, piece, (size_t)size);
         if (seen != NULL)
-            seen(context, (size_t)size);
+            seen(context, hasher, (size_t)size);
     }
     if (chain_hasher_size(hasher) != (uint64_t)source->st.st_size)
         return changed(source, e);
@@ -100,7 +99,7 @@ static void set_chain(struct source *source)
 }
 
 enum strata_status source_hash(struct source *source, struct state *state,
-                               void (*seen)(void *context, size_t bytes), void *context,
+                               source_seen *seen, void *context,
                                const atomic_bool *cancel, struct strata_error *e)
 {
     bool cached = source->st.st_size >= CACHE_MINIMUM;
@@ -110,7 +109,7 @@ enum strata_status source_hash(struct source *source, struct state *state,
     if (cached && state_hash_find(state, &source->st, &source->chain)) {
         set_chain(source);
         if (seen != NULL)
-            seen(context, (size_t)source->st.st_size);
+            seen(context, NULL, (size_t)source->st.st_size);
         return STRATA_OK;
     }
     AUTO_FD int fd = -1;

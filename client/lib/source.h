@@ -39,10 +39,14 @@ enum strata_status source_scan(const char *folder, struct source_list *list,
 enum strata_status source_add(struct source_list *list, const char *path,
                               const char *disk, struct strata_error *e);
 
-// Hashes a file, or finds its chain in the state; `seen` (may be NULL) hears of bytes.
-// STRATA_LOCAL when it changed since it was found.
+// Hears of bytes that were hashed; `hasher` is NULL where the chain was found in the
+// state.
+typedef void source_seen(void *context, const struct chain_hasher *hasher,
+                         size_t bytes);
+// Hashes a file, or finds its chain in the state; `seen` may be NULL. STRATA_LOCAL when
+// it changed since it was found.
 enum strata_status source_hash(struct source *source, struct state *state,
-                               void (*seen)(void *context, size_t bytes), void *context,
+                               source_seen *seen, void *context,
                                const atomic_bool *cancel, struct strata_error *e);
 // Opens it for sending.
 enum strata_status source_open(const struct source *source, int *fd,

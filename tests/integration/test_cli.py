@@ -428,7 +428,7 @@ def test_lost_answer_is_asked_for_again(cli, model, folder, relay, server):
 
 def test_killed_publish_resumes_its_upload(cli, model, tmp_path, relay, server, api):
     """Uploads go on by their id in the state folder; the hashes are remembered too."""
-    data = make_bytes(24 * CHUNK, model)
+    data = make_bytes(24 * CHUNK + 7, model)
     folder = write(tmp_path / "one", {"w": data})
     through = Cli(cli.home, relay.base, server.admin_token())
     # From its second part on the client hears nothing more, so that it cannot end.
@@ -457,7 +457,7 @@ def uploads(cli):
 def parts(server, data):
     return server.database.value(
         "SELECT count(*) FROM upload_parts p JOIN uploads u ON u.id = p.upload_id "
-        f"WHERE u.sha256 = decode('{sha256(data)}', 'hex')")
+        f"WHERE u.size = {len(data)}")
 
 
 def test_file_that_changes_meanwhile(cli, model, tmp_path, relay, server, api):
