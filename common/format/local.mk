@@ -3,4 +3,6 @@
 libstrata_common_la_SOURCES += \
     %D%/chain.c \
     %D%/chain.h \
+    %D%/safetensors.c \
+    %D%/safetensors.h \
     $(NULL)

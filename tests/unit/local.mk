@@ -20,6 +20,7 @@ unit_tests = \
     %D%/test_process \
     %D%/test_publish_parse \
     %D%/test_range \
+    %D%/test_safetensors \
     %D%/test_source \
     %D%/test_state \
     %D%/test_target \
