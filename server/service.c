@@ -21,6 +21,7 @@
 #include "server/folder.h"
 #include "server/http/server.h"
 #include "server/registry/registry.h"
+#include "server/registry/tensor_index.h"
 #include "storage/storage.h"
 
 #define NODE 1 // the row `local` of nodes; several nodes come later
@@ -161,6 +162,7 @@ static enum err start_access(struct service *s, struct error *e)
         .cache_bytes = s->config->version_cache,
     };
     s->app.registry = registry_new(&options);
+    s->app.tensors = tensor_indexes_new(s->app.storage, s->config->tensor_cache);
     s->app.auth = auth_new(s->app.db, s->app.metrics);
     AUTO_FREE char *written = NULL;
     enum err err = admin_token_ensure(s->app.db, s->data_dir,
@@ -349,6 +351,7 @@ void service_stop(struct service *s)
     background_stop(s->refresh);
     background_stop(s->database);
     auth_free(s->app.auth);
+    tensor_indexes_free(s->app.tensors);
     registry_free(s->app.registry);
     storage_close(s->app.storage);
     db_pool_free(s->app.db);

@@ -186,6 +186,21 @@ enum err blob_open(struct storage *storage, const struct digest *digest,
     return ERR_NONE;
 }
 
+enum err blob_file_read(const struct blob_file *file, uint64_t offset, void *bytes,
+                        size_t size, struct error *e)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n =
+            pread(file->fd, (char *)bytes + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return error_set(e, ERR_UNAVAILABLE, "the copy of a blob cannot be read");
+        done += (size_t)n;
+    }
+    return ERR_NONE;
+}
+
 // ---- chains ---------------------------------------------------------------------
 
 void chain_value_free(void *value)

@@ -43,6 +43,10 @@ struct blob_file {
 enum err blob_open(struct storage *storage, const struct digest *digest,
                    struct blob_file *file, struct error *e) MUST_CHECK;
 
+// Reads `size` bytes at `offset`, all of which must be there. ERR_UNAVAILABLE.
+enum err blob_file_read(const struct blob_file *file, uint64_t offset, void *bytes,
+                        size_t size, struct error *e) MUST_CHECK;
+
 // The blob's chain, cached for ever; *chain is a copy, the caller clears it.
 enum err blob_chain(struct storage *storage, const struct digest *digest,
                     struct chain *chain, struct error *e) MUST_CHECK;

@@ -10,12 +10,14 @@ struct auth;
 struct health;
 struct registry;
 struct storage;
+struct tensor_indexes;
 
 struct app {
     const struct config *config;
     struct db_pool *db;
     struct storage *storage;
     struct registry *registry;
+    struct tensor_indexes *tensors;
     struct auth *auth;
     struct metrics *metrics;
     struct health *health;

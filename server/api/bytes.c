@@ -103,9 +103,11 @@ static enum range_verdict find_ranges(const struct request *request, uint64_t si
 static void send_whole(struct response *response, struct blob_file *file,
                        const struct digest *digest, const char *media_type)
 {
-    char field[DIGEST_FIELD_SIZE];
-    digest_field_format(digest, field);
-    response_header(response, "Repr-Digest", field);
+    if (digest != NULL) {
+        char field[DIGEST_FIELD_SIZE];
+        digest_field_format(digest, field);
+        response_header(response, "Repr-Digest", field);
+    }
     response_header(response, "Content-Type", media_type);
     response_file(response, 200, steal_fd(&file->fd), 0, file->size);
 }
@@ -161,12 +163,12 @@ static enum err refuse_ranges(struct response *response, uint64_t size, struct e
     snprintf(text, sizeof text, "bytes */%" PRIu64, size);
     response_header(response, "Content-Range", text);
     return error_set(e, ERR_RANGE_NOT_SATISFIABLE,
-                     "the blob has %" PRIu64 " bytes; at most %d ranges", size,
+                     "there are %" PRIu64 " bytes; at most %d ranges", size,
                      RANGE_MAXIMUM);
 }
 
 struct reply {
-    const struct digest *digest;
+    const struct digest *digest; // of the whole, or NULL
     const char *hex;
     const char *etag;
     const char *filename;   // or NULL
@@ -221,6 +223,30 @@ enum err bytes_respond(struct request *request, struct response *response,
     if (err != ERR_NONE)
         return err;
     err = respond(request, response, &reply, &file, e);
+    cleanup_fd(&file.fd);
+    return err;
+}
+
+enum err bytes_respond_part(struct request *request, struct response *response,
+                            const struct bytes_part *part, const char *filename,
+                            struct error *e)
+{
+    char hex[DIGEST_HEX_SIZE];
+    digest_format(part->digest, hex);
+    AUTO_FREE char *etag =
+        alloc_printf("\"%s-%" PRIu64 "-%" PRIu64 "\"", hex, part->offset, part->length);
+    struct reply reply = {NULL, hex, etag, filename, OCTETS};
+    struct blob_file file;
+    enum err err = blob_open(request->app->storage, part->digest, &file, e);
+    if (err != ERR_NONE)
+        return err;
+    // The answer is made as for a file of these bytes alone, then moved to their place.
+    file.size = part->length;
+    err = respond(request, response, &reply, &file, e);
+    for (size_t i = 0; i < response->segments_count; i++) {
+        if (response->segments[i].bytes == NULL)
+            response->segments[i].offset += part->offset;
+    }
     cleanup_fd(&file.fd);
     return err;
 }

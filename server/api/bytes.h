@@ -16,3 +16,17 @@
 enum err bytes_respond(struct request *request, struct response *response,
                        const struct digest *digest, const char *filename,
                        const char *media_type, struct error *e) MUST_CHECK;
+
+// A part of a blob.
+struct bytes_part {
+    const struct digest *digest;
+    uint64_t offset; // within the blob
+    uint64_t length; // bytes
+};
+
+// The same for a part of a blob, as for a file of its own: ranges count from its first
+// byte, its ETag is the digest with offset and length, and there is no Repr-Digest.
+// `filename` is not NULL.
+enum err bytes_respond_part(struct request *request, struct response *response,
+                            const struct bytes_part *part, const char *filename,
+                            struct error *e) MUST_CHECK;

@@ -40,6 +40,8 @@ libstrata_server_la_SOURCES += \
     %D%/role.h \
     %D%/route.h \
     %D%/routes.c \
+    %D%/tensors.c \
+    %D%/tensors.h \
     %D%/token_text.c \
     %D%/token_text.h \
     %D%/tokens.c \

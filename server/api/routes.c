@@ -6,6 +6,7 @@
 #include "server/api/models.h"
 #include "server/api/publish.h"
 #include "server/api/route.h"
+#include "server/api/tensors.h"
 #include "server/api/tokens.h"
 #include "server/api/uploads.h"
 #include "server/api/version_files.h"
@@ -69,6 +70,8 @@ const struct route routes[] = {
     JSON("POST", ONE_VERSION "/evaluations", ROLE_PUBLISHER, 0,
          evaluation_create_handler),
     READ(ONE_VERSION "/files/{path+}", ROLE_READER, NULL, version_file_handler),
+    READ(ONE_VERSION "/tensors", ROLE_READER, PAGE, tensors_list_handler),
+    READ(ONE_VERSION "/tensors/{tensor+}", ROLE_READER, "file", tensor_get_handler),
 
     READ(ONE_MODEL "/aliases", ROLE_READER, PAGE, aliases_list_handler),
     READ(ONE_ALIAS, ROLE_READER, "at", alias_get_handler),

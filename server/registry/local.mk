@@ -27,6 +27,10 @@ libstrata_server_la_SOURCES += \
     %D%/registry.h \
     %D%/resolve.c \
     %D%/resolve.h \
+    %D%/tensor_index.c \
+    %D%/tensor_index.h \
+    %D%/tensor_list.c \
+    %D%/tensor_list.h \
     %D%/token.c \
     %D%/token.h \
     %D%/version.c \

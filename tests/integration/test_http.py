@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from support import safetensors
 from support.api import SLUG
 from support.chain import make_bytes, sha256
 from support.contract import contract as load_contract
@@ -23,6 +24,8 @@ GETS = {
     "/api/v1/models/{ns}/{name}/versions/{ref}": VERSION,
     "/api/v1/models/{ns}/{name}/versions/{ref}/manifest": VERSION + "/manifest",
     "/api/v1/models/{ns}/{name}/versions/{ref}/files/{path}": VERSION + "/files/a/b.bin",
+    "/api/v1/models/{ns}/{name}/versions/{ref}/tensors": VERSION + "/tensors",
+    "/api/v1/models/{ns}/{name}/versions/{ref}/tensors/{tensor}": VERSION + "/tensors/t/0",
     "/api/v1/models/{ns}/{name}/aliases": "/models/acme/net/aliases",
     "/api/v1/models/{ns}/{name}/aliases/{alias}": "/models/acme/net/aliases/prod",
     "/api/v1/models/{ns}/{name}/aliases/{alias}/history":
@@ -41,7 +44,9 @@ GET_ROUTES = [p for m, p, _ in load_contract().routes if m == "GET"]
 def server(shared_server):
     if not hasattr(shared_server, "upload"):
         api = shared_server.api("admin")
-        api.publish("acme/net", {"a/b.bin": DATA})
+        api.publish("acme/net", {
+            "a/b.bin": DATA,
+            "t.safetensors": safetensors.make({"t/0": ("U8", [1], b"t")})})
         api.put("/models/acme/net/aliases/prod", {"version": 1}, expect=201)
         shared_server.upload = api.begin_upload(make_bytes(100, "open"))
     return shared_server

@@ -8,12 +8,14 @@ import subprocess
 
 import pytest
 
+from support import safetensors
 from support.chain import make_bytes, sha256
 from support.contract import contract as load_contract
 from support.stratad import ROLES, STRATAD, wait_until
 
 DATA = make_bytes(1000, "routes")
 DIGEST = sha256(DATA)
+FILES = {"w": DATA, "t.safetensors": safetensors.make({"t": ("U8", [1], b"t")})}
 NOBODY = "00000000-0000-4000-8000-000000000000"
 GHOST = "/models/acme/ghost"
 VERSION = "/models/acme/net/versions/1"
@@ -37,7 +39,8 @@ CASES = {
     ("GET", "/models/{ns}/{name}/versions"): ("/models/acme/net/versions", None, (200,)),
     ("POST", "/models/{ns}/{name}/versions"): (
         "/models/acme/net/versions",
-        {"files": [{"path": "w", "sha256": DIGEST}], "idempotency_key": "k"}, (200,)),
+        {"files": [{"path": path, "sha256": sha256(data)} for path, data in FILES.items()],
+         "idempotency_key": "k"}, (200,)),
     ("GET", "/models/{ns}/{name}/versions/{ref}"): (VERSION, None, (200,)),
     ("PATCH", "/models/{ns}/{name}/versions/{ref}"): (
         VERSION, {"tags": {"a": "b"}}, (200,)),
@@ -53,6 +56,10 @@ CASES = {
         VERSION + "/evaluations", {"metrics": {"loss": 0.5}}, (201,)),
     ("GET", "/models/{ns}/{name}/versions/{ref}/files/{path}"): (
         VERSION + "/files/w", None, (200,)),
+    ("GET", "/models/{ns}/{name}/versions/{ref}/tensors"): (
+        VERSION + "/tensors", None, (200,)),
+    ("GET", "/models/{ns}/{name}/versions/{ref}/tensors/{tensor}"): (
+        VERSION + "/tensors/t", None, (200,)),
     ("GET", "/models/{ns}/{name}/aliases"): ("/models/acme/net/aliases", None, (200,)),
     ("GET", "/models/{ns}/{name}/aliases/{alias}"): (
         "/models/acme/net/aliases/prod", None, (200,)),
@@ -92,7 +99,7 @@ def server(shared_server):
     """With what CASES names."""
     if not getattr(shared_server, "is_filled", False):
         admin = shared_server.api("admin")
-        admin.publish("acme/net", {"w": DATA}, idempotency_key="k")
+        admin.publish("acme/net", FILES, idempotency_key="k")
         admin.put("/models/acme/net/aliases/prod", {"version": 1}, expect=201)
         shared_server.is_filled = True
     return shared_server

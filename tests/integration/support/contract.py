@@ -82,7 +82,7 @@ class Contract:
         compiled = []
         for pattern in self.document["paths"]:
             text = re.sub(r"\\{(\w+)\\}", r"[^/]+", re.escape(pattern))
-            if pattern.endswith("/{path}"):
+            if pattern.endswith(("/{path}", "/{tensor}")):
                 text = text[:-len("[^/]+")] + ".+"
             compiled.append((pattern.count("{"), re.compile(text), pattern))
         compiled.sort(key=lambda entry: entry[0])
