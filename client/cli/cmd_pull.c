@@ -196,7 +196,11 @@ enum strata_status cmd_cat(struct invocation *invocation, struct strata_error *e
         status = session_open(invocation, &client, e);
     const char *ref = invocation->arguments[0];
     const char *path = invocation->arguments[1];
-    if (status == STRATA_OK)
+    const char *tensor = option_value(invocation, "tensor");
+    if (status == STRATA_OK && tensor != NULL)
+        status = strata_tensor_read(client, ref, path, tensor, range.offset,
+                                    range.length, write_bytes, &output, e);
+    else if (status == STRATA_OK)
         status = strata_read(client, ref, path, range.offset, range.length, write_bytes,
                              &output, e);
     if (status == STRATA_OK)
@@ -204,8 +208,8 @@ enum strata_status cmd_cat(struct invocation *invocation, struct strata_error *e
     if (status != STRATA_OK || !option_given(invocation, "json"))
         return status;
     AUTO_JSON json_t *json =
-        json_pack("{s:s, s:s, s:s, s:I}", "ref", ref, "path", path, "output",
-                  output.path, "bytes", (json_int_t)output.written);
+        json_pack("{s:s, s:s, s:s*, s:s, s:I}", "ref", ref, "path", path, "tensor",
+                  tensor, "output", output.path, "bytes", (json_int_t)output.written);
     AUTO_FREE char *document = json_text_dump(json, NULL);
     return print_json(document, e);
 }

@@ -7,6 +7,7 @@
 #include "client/cli/output.h"
 #include "client/cli/session.h"
 #include "client/lib/fail.h"
+#include "client/lib/strata_transfer.h"
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
@@ -127,6 +128,72 @@ enum strata_status cmd_ls(struct invocation *invocation, struct strata_error *e)
         print_models(document);
     else
         print_versions(document);
+    return STRATA_OK;
+}
+
+// Malformed files stand beside the list's own items.
+struct tensors_context {
+    const char *ref;
+    json_t *unreadable; // of the pages so far
+};
+
+static enum strata_status tensors_page(struct strata_client *client,
+                                       const void *context, const char *token,
+                                       char **json, struct strata_error *e)
+{
+    const struct tensors_context *tensors = context;
+    enum strata_status status =
+        strata_tensor_list(client, tensors->ref, token, PAGE, json, e);
+    if (status != STRATA_OK)
+        return status;
+    AUTO_JSON json_t *page = json_loads(*json, 0, NULL);
+    json_array_extend(tensors->unreadable, json_object_get(page, "unreadable"));
+    return STRATA_OK;
+}
+
+static void print_tensors(const json_t *document)
+{
+    static const char *const titles[] = {"NAME", "DTYPE", "SHAPE", "SIZE", "FILE"};
+    struct table table = {.columns = ARRAY_SIZE(titles)};
+    add_titles(&table, titles);
+    size_t i;
+    json_t *tensor;
+    json_array_foreach(json_object_get(document, "tensors"), i, tensor)
+    {
+        table_add(&table, member_text(tensor, "name"));
+        table_add(&table, member_text(tensor, "dtype"));
+        table_add(&table, member_text(tensor, "shape"));
+        table_add(&table, size_text(tensor, "length"));
+        table_add(&table, member_text(tensor, "file"));
+    }
+    table_print(&table);
+    json_array_foreach(json_object_get(document, "unreadable"), i, tensor)
+    {
+        AUTO_FREE char *file = member_text(tensor, "file");
+        AUTO_FREE char *detail = member_text(tensor, "detail");
+        fputs("strata: ", stderr);
+        print_text(stderr, file);
+        fputs(": its safetensors header is malformed: ", stderr);
+        print_text(stderr, detail);
+        fputc('\n', stderr);
+    }
+}
+
+enum strata_status cmd_tensors(struct invocation *invocation, struct strata_error *e)
+{
+    CLEANUP(session_close) struct strata_client *client = NULL;
+    AUTO_JSON json_t *document = NULL;
+    AUTO_JSON json_t *unreadable = json_array();
+    const struct tensors_context context = {invocation->arguments[0], unreadable};
+    enum strata_status status = session_open(invocation, &client, e);
+    if (status == STRATA_OK)
+        status = session_list(client, tensors_page, &context, "tensors", &document, e);
+    if (status != STRATA_OK)
+        return status;
+    json_object_set(document, "unreadable", unreadable);
+    if (option_given(invocation, "json"))
+        return print_document(document, e);
+    print_tensors(document);
     return STRATA_OK;
 }
 

@@ -89,6 +89,9 @@ static const char pull_details[] =
 static const struct option_spec cat_options[] = {
     VALUE("range", 'r', "A-B",
           "bytes A to B, both included, the first is 0;\nA- to the end, -N the last N"),
+    VALUE(
+        "tensor", 't', "NAME",
+        "only this tensor of a safetensors file; --range counts\nfrom its first byte"),
     VALUE("output", 'o', "FILE", "write to FILE instead of standard output"),
     END,
 };
@@ -127,6 +130,11 @@ const struct command commands[] = {
     {"alias rm", "MODEL ALIAS", "Remove an alias", NULL, NULL, 2, 2, cmd_alias_rm},
     {"alias history", "MODEL ALIAS", "List where an alias pointed, newest first", NULL,
      NULL, 2, 2, cmd_alias_history},
+    {"tensors", "REF", "List the tensors in a version's safetensors files",
+     "A file whose header is malformed is told of on standard error, and with --json "
+     "in\n"
+     "the member `unreadable`.",
+     NULL, 1, 1, cmd_tensors},
     {"cat", "REF PATH", "Write a file of a version to standard output",
      "The bytes are verified before they are written.", cat_options, 2, 2, cmd_cat},
     {"verify", "REF | DIR REF", "Check every chunk of a version",

@@ -14,4 +14,5 @@ command_fn cmd_publish, cmd_upload;
 // cmd_pull.c
 command_fn cmd_pull, cmd_verify, cmd_cat;
 // cmd_registry.c
-command_fn cmd_ls, cmd_show, cmd_rm, cmd_alias_set, cmd_alias_rm, cmd_alias_history;
+command_fn cmd_ls, cmd_show, cmd_tensors, cmd_rm, cmd_alias_set, cmd_alias_rm,
+    cmd_alias_history;

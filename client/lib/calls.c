@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls of strata.h that answer with what the server says.
+// The calls that answer with what the server says.
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/lib/client.h"
+#include "client/lib/strata_transfer.h"
 #include "common/alloc.h"
 #include "common/cleanup.h"
 
@@ -80,6 +81,19 @@ enum strata_status strata_version_delete(struct strata_client *client, const cha
     struct call call = {
         .method = "DELETE", .path = path, .once = moves, .needs = "version"};
     return client_call_text(client, &call, json, e);
+}
+
+enum strata_status strata_tensor_list(struct strata_client *client, const char *text,
+                                      const char *page_token, int limit, char **json,
+                                      struct strata_error *e)
+{
+    *json = NULL;
+    struct ref ref;
+    enum strata_status status = client_parse_ref(text, &ref, e);
+    if (status != STRATA_OK)
+        return status;
+    AUTO_FREE char *path = client_version_path(&ref, "/tensors");
+    return get_page(client, path, page_token, limit, json, e);
 }
 
 // The number of the version that a ref names; STRATA_NOT_FOUND where there is none.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// libstrata's transfers: upload, publish, pull, read and verify. All of them run over
-// several connections, retry what the network loses, and check every chunk of 4 MiB
-// that comes. What was interrupted, by kill -9 too, goes on where it was.
+// libstrata's transfers: upload, publish, pull, read and verify, and the list of what
+// tensors there are to read. All transfers run over several connections, retry what the
+// network loses, and check every chunk of 4 MiB that comes. What was interrupted, by
+// kill -9 too, goes on where it was.
 #pragma once
 
 #include <strata.h>
@@ -95,6 +96,20 @@ enum strata_status strata_read(struct strata_client *client, const char *ref,
                                const char *path, int64_t offset, uint64_t length,
                                strata_read_fn *take, void *context,
                                struct strata_error *e);
+
+// A page of the tensors in a version's safetensors files, as the lists of strata.h.
+enum strata_status strata_tensor_list(struct strata_client *client, const char *ref,
+                                      const char *page_token, int limit, char **json,
+                                      struct strata_error *e);
+
+// As strata_read, but of a tensor in a safetensors file: the offset counts from the
+// tensor's first byte, and the length is cut to its end. STRATA_FAILED when the file's
+// header is malformed.
+enum strata_status strata_tensor_read(struct strata_client *client, const char *ref,
+                                      const char *path, const char *tensor,
+                                      int64_t offset, uint64_t length,
+                                      strata_read_fn *take, void *context,
+                                      struct strata_error *e);
 
 #ifdef __cplusplus
 }
