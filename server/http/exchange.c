@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "server/api/auth.h"
+#include "server/http/json_body.h"
 #include "server/http/router.h"
 
 #define JSON_BODY_DEFAULT ((size_t)1 << 20)
@@ -21,8 +22,6 @@
 #define DISCARD_MAXIMUM ((uint64_t)64 << 20)
 // Logged and counted where the client went away before there was an answer.
 #define STATUS_CLIENT_CLOSED 499
-// A body of ours needs five.
-#define JSON_DEPTH_MAXIMUM 64
 
 struct exchange *exchange_new(struct http_server *server, const char *target)
 {
@@ -311,43 +310,15 @@ bool exchange_is_endless(const struct exchange *x)
            x->request.content_length < 0;
 }
 
-// How deep arrays and objects lie in each other, as far as that can be told of a text
-// that may not parse.
-static size_t json_depth(const char *text, size_t size)
-{
-    size_t depth = 0, deepest = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (in_string && c == '\\')
-            i++;
-        else if (c == '"')
-            in_string = !in_string;
-        else if (!in_string && (c == '[' || c == '{') && ++depth > deepest)
-            deepest = depth;
-        else if (!in_string && (c == ']' || c == '}') && depth > 0)
-            depth--;
-    }
-    return deepest;
-}
-
 static enum err parse_json(struct exchange *x, struct error *e)
 {
     struct request *request = &x->request;
     if (x->body.size == 0 && x->route->body == BODY_JSON_OPTIONAL)
         return ERR_NONE;
-    // The parser recurses, and a thread's stack is small.
-    if (json_depth(buf_text(&x->body), x->body.size) > JSON_DEPTH_MAXIMUM)
-        return error_set(e, ERR_BAD_JSON, "nested more than %d deep",
-                         JSON_DEPTH_MAXIMUM);
-    json_error_t where;
-    request->body =
-        json_loadb(buf_text(&x->body), x->body.size, JSON_REJECT_DUPLICATES, &where);
-    if (request->body == NULL)
-        return error_set(e, ERR_BAD_JSON, "line %d, column %d: %s", where.line,
-                         where.column, where.text);
-    if (!json_is_object(request->body))
-        return error_set(e, ERR_INVALID_FIELD, "the body must be a JSON object");
+    enum err err =
+        json_body_parse(buf_text(&x->body), x->body.size, &request->body, e);
+    if (err != ERR_NONE)
+        return err;
     request->body_text = buf_text(&x->body);
     request->body_size = x->body.size;
     return ERR_NONE;
