@@ -167,20 +167,25 @@ static bool holds(const void *context, const char *etag)
            !names(conditions->none_match, etag, COMPARE_WEAK);
 }
 
+enum err alias_put_parse(const json_t *body, int64_t *version, struct error *e)
+{
+    struct fields f;
+    fields_begin(&f, body, "", e);
+    *version = fields_int(&f, "version", FIELD_REQUIRED, 1, INT64_MAX, 0);
+    return fields_end(&f);
+}
+
 enum err alias_put_handler(struct request *request, struct response *response,
                            struct error *e)
 {
     char model[MODEL_SIZE];
     const char *name = NULL;
-    struct fields f;
+    int64_t version = 0;
     struct alias alias;
     bool created = false;
     enum err err = place_alias(request, model, &name, e);
-    if (err != ERR_NONE)
-        return err;
-    fields_begin(&f, request->body, "", e);
-    int64_t version = fields_int(&f, "version", FIELD_REQUIRED, 1, INT64_MAX, 0);
-    err = fields_end(&f);
+    if (err == ERR_NONE)
+        err = alias_put_parse(request->body, &version, e);
     if (err != ERR_NONE)
         return err;
     struct conditions conditions = {.match = request_header_all(request, "If-Match"),

@@ -19,3 +19,7 @@ enum err alias_delete_handler(struct request *request, struct response *response
 // GET /api/v1/models/{ns}/{name}/aliases/{alias}/history
 enum err alias_history_handler(struct request *request, struct response *response,
                                struct error *e);
+
+// The body of a PUT: the number of the version that the alias is to name.
+enum err alias_put_parse(const json_t *body, int64_t *version,
+                         struct error *e) MUST_CHECK;

@@ -8,14 +8,8 @@
 
 #define NOTE_MAXIMUM 4096
 
-struct evaluation_request {
-    struct evaluation evaluation;
-    struct origin_dataset dataset;
-    json_t *metrics;
-};
-
-static enum err parse(const json_t *body, struct evaluation_request *parsed,
-                      struct error *e)
+enum err evaluation_parse(const json_t *body, struct evaluation_request *parsed,
+                          struct error *e)
 {
     struct fields f;
     fields_begin(&f, body, "", e);
@@ -42,7 +36,7 @@ enum err evaluation_create_handler(struct request *request, struct response *res
     struct evaluation_request parsed = {0};
     enum err err = place_version(request, model, &selector, e);
     if (err == ERR_NONE)
-        err = parse(request->body, &parsed, e);
+        err = evaluation_parse(request->body, &parsed, e);
     struct actor actor = place_actor(request);
     json_t *answer = NULL;
     if (err == ERR_NONE)

@@ -34,28 +34,36 @@ enum err models_list_handler(struct request *request, struct response *response,
     return ERR_NONE;
 }
 
-enum err model_create_handler(struct request *request, struct response *response,
-                              struct error *e)
+enum err model_create_parse(const json_t *body, struct model_create_request *parsed,
+                            struct error *e)
 {
     struct fields f;
     struct ref ref;
-    fields_begin(&f, request->body, "", e);
-    const char *model = fields_text(&f, "model", FIELD_REQUIRED, MODEL_SIZE);
-    const char *description =
+    fields_begin(&f, body, "", e);
+    parsed->model = fields_text(&f, "model", FIELD_REQUIRED, MODEL_SIZE);
+    parsed->description =
         fields_text(&f, "description", FIELD_OPTIONAL, DESCRIPTION_MAXIMUM);
+    if (parsed->description == NULL)
+        parsed->description = "";
     enum err err = fields_end(&f);
-    if (err == ERR_NONE)
-        err = ref_parse_model(model, "model", &ref, e);
+    return err != ERR_NONE ? err : ref_parse_model(parsed->model, "model", &ref, e);
+}
+
+enum err model_create_handler(struct request *request, struct response *response,
+                              struct error *e)
+{
+    struct model_create_request parsed;
+    enum err err = model_create_parse(request->body, &parsed, e);
     if (err != ERR_NONE)
         return err;
     struct actor actor = place_actor(request);
     json_t *answer = NULL;
-    err = model_create(request->app->registry, &actor, model,
-                       description != NULL ? description : "", &answer, e);
+    err = model_create(request->app->registry, &actor, parsed.model, parsed.description,
+                       &answer, e);
     if (err != ERR_NONE)
         return err;
     char location[MODEL_SIZE + 32];
-    snprintf(location, sizeof location, "/api/v1/models/%s", model);
+    snprintf(location, sizeof location, "/api/v1/models/%s", parsed.model);
     response_header(response, "Location", location);
     response_json(response, 201, answer);
     return ERR_NONE;
@@ -74,26 +82,34 @@ enum err model_get_handler(struct request *request, struct response *response,
     return err;
 }
 
+enum err model_patch_parse(const json_t *body, const char **description,
+                           struct error *e)
+{
+    struct fields f;
+    bool is_null = false;
+    fields_begin(&f, body, "", e);
+    *description =
+        fields_text_or_null(&f, "description", DESCRIPTION_MAXIMUM, &is_null);
+    if (is_null)
+        *description = "";
+    return fields_end(&f);
+}
+
 enum err model_patch_handler(struct request *request, struct response *response,
                              struct error *e)
 {
     char model[MODEL_SIZE];
-    struct fields f;
-    bool is_null = false;
+    const char *description = NULL;
     enum err err = place_model(request, model, e);
-    if (err != ERR_NONE)
-        return err;
-    fields_begin(&f, request->body, "", e);
-    const char *description =
-        fields_text_or_null(&f, "description", DESCRIPTION_MAXIMUM, &is_null);
-    err = fields_end(&f);
+    if (err == ERR_NONE)
+        err = model_patch_parse(request->body, &description, e);
     if (err != ERR_NONE)
         return err;
     struct actor actor = place_actor(request);
     json_t *answer = NULL;
-    if (description != NULL || is_null)
-        err = model_describe(request->app->registry, &actor, model,
-                             is_null ? "" : description, &answer, e);
+    if (description != NULL)
+        err = model_describe(request->app->registry, &actor, model, description,
+                             &answer, e);
     else
         err = model_get(request->app->registry, model, &answer, e);
     if (err == ERR_NONE)

@@ -19,3 +19,14 @@ enum err model_patch_handler(struct request *request, struct response *response,
 // DELETE /api/v1/models/{ns}/{name}
 enum err model_delete_handler(struct request *request, struct response *response,
                               struct error *e);
+
+// The bodies. Texts are borrowed from the JSON.
+struct model_create_request {
+    const char *model;
+    const char *description; // "" when there is none
+};
+enum err model_create_parse(const json_t *body, struct model_create_request *parsed,
+                            struct error *e) MUST_CHECK;
+// *description stays NULL when it is not to be changed.
+enum err model_patch_parse(const json_t *body, const char **description,
+                           struct error *e) MUST_CHECK;

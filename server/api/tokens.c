@@ -71,8 +71,8 @@ static void read_expiry(struct fields *f, struct token *token)
 }
 
 // Fills in what the body says; fields_text has kept each text within its array.
-static enum err read_token(const json_t *body, struct token *token, enum role *role,
-                           struct error *e)
+enum err token_create_parse(const json_t *body, struct token *token, enum role *role,
+                            struct error *e)
 {
     struct fields f;
     fields_begin(&f, body, "", e);
@@ -124,7 +124,7 @@ enum err token_create_handler(struct request *request, struct response *response
 {
     struct token token = {0};
     enum role role = ROLE_NONE;
-    enum err err = read_token(request->body, &token, &role, e);
+    enum err err = token_create_parse(request->body, &token, &role, e);
     if (err == ERR_NONE)
         err = check_rights(&request->who, &token, role, e);
     char text[TOKEN_TEXT_SIZE];

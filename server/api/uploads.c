@@ -49,13 +49,6 @@ static json_t *info_json(const struct upload_info *info)
 
 // ---- begin ------------------------------------------------------------------------
 
-struct create_fields {
-    struct upload_request request;
-    struct digest digest;
-    struct chain chain;
-    uint8_t begins[CHAIN_STATE_SIZE];
-};
-
 static void parse_tier(struct fields *f)
 {
     const char *text = fields_text(f, "tier", FIELD_OPTIONAL, 16);
@@ -66,7 +59,7 @@ static void parse_tier(struct fields *f)
         fields_fail(f, ERR_TIER_UNAVAILABLE, "tier", "only hot takes uploads");
 }
 
-static void parse_chain_with_parts(struct fields *f, struct create_fields *c)
+static void parse_chain_with_parts(struct fields *f, struct upload_create_request *c)
 {
     struct upload_request *r = &c->request;
     r->chain_with_parts = fields_bool(f, "chain_with_parts", false);
@@ -87,11 +80,11 @@ static void parse_chain_with_parts(struct fields *f, struct create_fields *c)
         r->unless_begins = c->begins;
 }
 
-static enum err parse_create(const struct request *request, struct create_fields *c,
+enum err upload_create_parse(const json_t *body, struct upload_create_request *c,
                              struct error *e)
 {
     struct fields f;
-    fields_begin(&f, request->body, "", e);
+    fields_begin(&f, body, "", e);
     c->request.size = (uint64_t)fields_int(&f, "size", FIELD_REQUIRED, 0, INT64_MAX, 0);
     const char *sha256 = fields_text(&f, "sha256", FIELD_OPTIONAL, DIGEST_HEX_SIZE);
     if (sha256 != NULL && !digest_parse(sha256, &c->digest))
@@ -103,7 +96,6 @@ static enum err parse_create(const struct request *request, struct create_fields
     enum err err = fields_end(&f);
     if (err != ERR_NONE)
         return err;
-    c->request.principal_id = request->who.principal_id;
     c->request.digest = sha256 != NULL ? &c->digest : NULL;
     if (chain == NULL)
         return ERR_NONE;
@@ -114,11 +106,12 @@ static enum err parse_create(const struct request *request, struct create_fields
 enum err upload_create_handler(struct request *request, struct response *response,
                                struct error *e)
 {
-    struct create_fields c = {.request = {0}};
+    struct upload_create_request c = {.request = {0}};
     CLEANUP(upload_info_clear) struct upload_info info = {.size = 0};
     struct blob blob;
     enum upload_answer answer = UPLOAD_MADE;
-    enum err err = parse_create(request, &c, e);
+    enum err err = upload_create_parse(request->body, &c, e);
+    c.request.principal_id = request->who.principal_id;
     if (err == ERR_NONE)
         err = upload_begin(request->app->storage, &c.request, &answer, &blob, &info, e);
     chain_clear(&c.chain);
@@ -253,12 +246,12 @@ enum err upload_get_handler(struct request *request, struct response *response,
     return err;
 }
 
-static enum err parse_nothing(const struct request *request, struct error *e)
+enum err upload_complete_parse(const json_t *body, struct error *e)
 {
     struct fields f;
-    if (request->body == NULL)
+    if (body == NULL)
         return ERR_NONE;
-    fields_begin(&f, request->body, "", e);
+    fields_begin(&f, body, "", e);
     return fields_end(&f);
 }
 
@@ -269,7 +262,7 @@ enum err upload_complete_handler(struct request *request, struct response *respo
     bool created = false;
     enum err err = parse_id(request, e);
     if (err == ERR_NONE)
-        err = parse_nothing(request, e);
+        err = upload_complete_parse(request->body, e);
     if (err == ERR_NONE)
         err = upload_complete(request->app->storage, request->params[0],
                               request->who.principal_id, &blob, &created, e);

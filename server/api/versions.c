@@ -73,29 +73,35 @@ enum err version_get_handler(struct request *request, struct response *response,
     return ERR_NONE;
 }
 
+enum err version_patch_parse(const json_t *body, struct version_patch *patch,
+                             struct error *e)
+{
+    struct fields f;
+    bool is_null = false;
+    *patch = (struct version_patch){0};
+    fields_begin(&f, body, "", e);
+    patch->description =
+        fields_text_or_null(&f, "description", DESCRIPTION_MAXIMUM, &is_null);
+    patch->set_description = patch->description != NULL || is_null;
+    if (is_null)
+        patch->description = "";
+    patch->clear_tags = json_is_null(json_object_get(body, "tags"));
+    if (!patch->clear_tags)
+        patch->tags = fields_tags(&f, "tags", TAGS_ALLOW_NULL);
+    else
+        (void)fields_text_or_null(&f, "tags", 0, &is_null);
+    return fields_end(&f);
+}
+
 enum err version_patch_handler(struct request *request, struct response *response,
                                struct error *e)
 {
     char model[MODEL_SIZE];
     struct ref selector;
-    struct fields f;
-    struct version_patch patch = {0};
-    bool is_null = false;
+    struct version_patch patch;
     enum err err = place_version(request, model, &selector, e);
-    if (err != ERR_NONE)
-        return err;
-    fields_begin(&f, request->body, "", e);
-    patch.description =
-        fields_text_or_null(&f, "description", DESCRIPTION_MAXIMUM, &is_null);
-    patch.set_description = patch.description != NULL || is_null;
-    if (is_null)
-        patch.description = "";
-    patch.clear_tags = json_is_null(json_object_get(request->body, "tags"));
-    if (!patch.clear_tags)
-        patch.tags = fields_tags(&f, "tags", TAGS_ALLOW_NULL);
-    else
-        (void)fields_text_or_null(&f, "tags", 0, &is_null);
-    err = fields_end(&f);
+    if (err == ERR_NONE)
+        err = version_patch_parse(request->body, &patch, e);
     struct actor actor = place_actor(request);
     char *text = NULL;
     if (err == ERR_NONE)
@@ -141,21 +147,26 @@ enum err version_restore_handler(struct request *request, struct response *respo
     return err;
 }
 
+enum err version_yank_parse(const json_t *body, const char **message, struct error *e)
+{
+    struct fields f;
+    fields_begin(&f, body, "", e);
+    *message = fields_text(&f, "message", FIELD_REQUIRED, MESSAGE_MAXIMUM);
+    if (*message != NULL && **message == '\0')
+        fields_fail(&f, ERR_INVALID_FIELD, "message", "this must not be empty");
+    return fields_end(&f);
+}
+
 enum err version_yank_handler(struct request *request, struct response *response,
                               struct error *e)
 {
     char model[MODEL_SIZE];
     struct ref selector;
-    struct fields f;
+    const char *message = NULL;
     char *text = NULL;
     enum err err = place_version(request, model, &selector, e);
-    if (err != ERR_NONE)
-        return err;
-    fields_begin(&f, request->body, "", e);
-    const char *message = fields_text(&f, "message", FIELD_REQUIRED, MESSAGE_MAXIMUM);
-    if (message != NULL && *message == '\0')
-        fields_fail(&f, ERR_INVALID_FIELD, "message", "this must not be empty");
-    err = fields_end(&f);
+    if (err == ERR_NONE)
+        err = version_yank_parse(request->body, &message, e);
     struct actor actor = place_actor(request);
     if (err == ERR_NONE)
         err = version_yank(request->app->registry, &actor, model, &selector, message,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "server/api/route.h"
+#include "server/registry/version.h"
 
 // GET /api/v1/models/{ns}/{name}/versions
 enum err versions_list_handler(struct request *request, struct response *response,
@@ -25,3 +26,9 @@ enum err version_restore_handler(struct request *request, struct response *respo
 // POST /api/v1/models/{ns}/{name}/versions/{ref}/yank
 enum err version_yank_handler(struct request *request, struct response *response,
                               struct error *e);
+
+// The bodies. Texts and tags are borrowed from the JSON.
+enum err version_patch_parse(const json_t *body, struct version_patch *patch,
+                             struct error *e) MUST_CHECK;
+enum err version_yank_parse(const json_t *body, const char **message,
+                            struct error *e) MUST_CHECK;
