@@ -30,8 +30,12 @@ libstrata_client_la_SOURCES = \
     %D%/send_upload.c \
     %D%/source.c \
     %D%/source.h \
+    %D%/span.c \
+    %D%/span.h \
     %D%/state.c \
     %D%/state.h \
+    %D%/state_format.c \
+    %D%/state_format.h \
     %D%/strata.h \
     %D%/strata_transfer.h \
     %D%/version.c \

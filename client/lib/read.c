@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/lib/fetch.h"
+#include "client/lib/span.h"
 #include "client/lib/strata_transfer.h"
 #include "client/lib/version.h"
 #include "common/alloc.h"
@@ -13,9 +14,8 @@
 
 struct reader {
     const struct chain *chain;
-    char *chunk;    // CHAIN_CHUNK_SIZE bytes
-    uint64_t begin; // what is wanted, within the blob
-    uint64_t end;
+    char *chunk; // CHAIN_CHUNK_SIZE bytes
+    struct span span;
     strata_read_fn *take;
     void *context;
 };
@@ -34,8 +34,8 @@ static enum strata_status on_chunk(void *context, size_t chunk, struct strata_er
     struct reader *reader = context;
     uint64_t from = chunk * CHAIN_CHUNK_SIZE;
     uint64_t to = from + chain_chunk_size(reader->chain->size, chunk);
-    uint64_t begin = from > reader->begin ? from : reader->begin;
-    uint64_t end = to < reader->end ? to : reader->end;
+    uint64_t begin = from > reader->span.begin ? from : reader->span.begin;
+    uint64_t end = to < reader->span.end ? to : reader->span.end;
     if (begin >= end)
         return STRATA_OK;
     return reader->take(reader->context, reader->chunk + (begin - from),
@@ -72,26 +72,17 @@ static enum strata_status set_range(struct reader *reader, uint64_t size,
                                     int64_t offset, uint64_t length,
                                     struct strata_error *e)
 {
-    if (offset < 0) {
-        uint64_t back = (uint64_t)-offset;
-        reader->begin = back < size ? size - back : 0;
-    } else {
-        reader->begin = (uint64_t)offset;
-    }
-    if (reader->begin > size || (reader->begin == size && size > 0)) {
-        return fail_set(e, STRATA_USAGE,
-                        "the range begins behind the end: there are %llu bytes",
-                        (unsigned long long)size);
-    }
-    uint64_t left = size - reader->begin;
-    reader->end = reader->begin + (length < left ? length : left);
-    return STRATA_OK;
+    if (span_of(size, offset, length, &reader->span))
+        return STRATA_OK;
+    return fail_set(e, STRATA_USAGE,
+                    "the range begins behind the end: there are %llu bytes",
+                    (unsigned long long)size);
 }
 
 static enum strata_status read_range(const struct opened *opened, struct reader *reader,
                                      struct strata_error *e)
 {
-    if (reader->begin == reader->end)
+    if (reader->span.begin == reader->span.end)
         return STRATA_OK;
     AUTO_FREE char *chunk = alloc_zero((size_t)CHAIN_CHUNK_SIZE);
     reader->chain = &opened->chain;
@@ -103,8 +94,8 @@ static enum strata_status read_range(const struct opened *opened, struct reader 
         .checked = on_chunk,
         .context = reader,
     };
-    size_t first = (size_t)(reader->begin / CHAIN_CHUNK_SIZE);
-    size_t last = (size_t)((reader->end - 1) / CHAIN_CHUNK_SIZE);
+    size_t first = (size_t)(reader->span.begin / CHAIN_CHUNK_SIZE);
+    size_t last = (size_t)((reader->span.end - 1) / CHAIN_CHUNK_SIZE);
     return fetch_chunks(&fetch, first, last - first + 1, e);
 }
 
@@ -136,7 +127,8 @@ static enum strata_status gather(void *context, const void *bytes, size_t size,
 static enum strata_status read_into(const struct opened *opened, uint64_t begin,
                                     uint64_t end, char *to, struct strata_error *e)
 {
-    struct reader reader = {.begin = begin, .end = end, .take = gather, .context = &to};
+    struct reader reader = {
+        .span = {.begin = begin, .end = end}, .take = gather, .context = &to};
     return read_range(opened, &reader, e);
 }
 
@@ -194,7 +186,7 @@ enum strata_status strata_tensor_read(struct strata_client *client, const char *
     status = set_range(&reader, found->length, offset, length, e);
     if (status != STRATA_OK)
         return status;
-    reader.begin += found->offset;
-    reader.end += found->offset;
+    reader.span.begin += found->offset;
+    reader.span.end += found->offset;
     return read_range(&opened, &reader, e);
 }

@@ -13,13 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/lib/state_format.h"
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
 
-#define NOTE_MAXIMUM 1024
-#define HASH_MAGIC "strata hash 1\n"
-#define HASH_MAGIC_SIZE (sizeof HASH_MAGIC - 1)
 #define HASH_FILE_MAXIMUM ((off_t)64 << 20)
 #define KEEP_SECONDS ((time_t)30 * 24 * 3600)
 #define OPEN_TRIES 8
@@ -31,7 +29,7 @@ struct state {
 struct state_note {
     int fd;
     char *path;
-    char text[NOTE_MAXIMUM + 1];
+    char text[STATE_NOTE_MAXIMUM + 1];
 };
 
 static const char *const kind_folders[] = {
@@ -135,14 +133,9 @@ struct state_note *state_note_open(struct state *state, enum state_kind kind,
     struct state_note *note = alloc_zero(sizeof *note);
     note->fd = fd;
     note->path = steal_ptr(path);
-    ssize_t size = pread(fd, note->text, NOTE_MAXIMUM, 0);
+    ssize_t size = pread(fd, note->text, STATE_NOTE_MAXIMUM, 0);
     note->text[size > 0 ? size : 0] = '\0';
-    // A text that was cut short has no newline and does not count.
-    char *end = strchr(note->text, '\n');
-    if (end != NULL)
-        *end = '\0';
-    else
-        note->text[0] = '\0';
+    state_note_parse(note->text);
     return note;
 }
 
@@ -155,14 +148,14 @@ void state_note_write(struct state_note *note, const char *text)
 {
     if (note == NULL)
         return;
-    int size = snprintf(note->text, sizeof note->text, "%s\n", text);
-    if (size < 0 || size > NOTE_MAXIMUM || ftruncate(note->fd, 0) != 0 ||
-        pwrite(note->fd, note->text, (size_t)size, 0) != size) {
+    bool good = state_note_format(text, note->text) && ftruncate(note->fd, 0) == 0;
+    size_t size = strlen(note->text);
+    if (!good || pwrite(note->fd, note->text, size, 0) != (ssize_t)size) {
         note->text[0] = '\0';
         return;
     }
     fdatasync(note->fd);
-    note->text[size - 1] = '\0';
+    state_note_parse(note->text);
 }
 
 void state_note_close(struct state_note *note, bool forget)
@@ -210,17 +203,7 @@ bool state_hash_find(struct state *state, const struct stat *st, struct chain *c
     CLEANUP(buf_clear) struct buf file = {.maximum = (size_t)HASH_FILE_MAXIMUM};
     if (path == NULL || !read_whole(path, &file))
         return false;
-    uint64_t size = (uint64_t)st->st_size;
-    size_t raw = chain_count(size) * CHAIN_STATE_SIZE;
-    if (file.size != HASH_MAGIC_SIZE + raw + DIGEST_SIZE ||
-        memcmp(file.data, HASH_MAGIC, HASH_MAGIC_SIZE) != 0)
-        return false;
-    struct digest sum;
-    digest_of(file.data, HASH_MAGIC_SIZE + raw, &sum);
-    if (memcmp(sum.bytes, file.data + HASH_MAGIC_SIZE + raw, DIGEST_SIZE) != 0)
-        return false;
-    return chain_from_raw(size, file.data + HASH_MAGIC_SIZE, raw, chain, NULL) ==
-           ERR_NONE;
+    return state_hash_parse(buf_text(&file), file.size, (uint64_t)st->st_size, chain);
 }
 
 void state_hash_put(struct state *state, const struct stat *st,
@@ -230,17 +213,13 @@ void state_hash_put(struct state *state, const struct stat *st,
     if (path == NULL)
         return;
     CLEANUP(buf_clear) struct buf file = {.maximum = (size_t)HASH_FILE_MAXIMUM};
-    struct digest sum;
-    if (!buf_puts(&file, HASH_MAGIC) ||
-        !buf_append(&file, chain->states, chain->count * CHAIN_STATE_SIZE))
+    if (!state_hash_format(chain, &file))
         return;
-    digest_of(file.data, file.size, &sum);
     AUTO_FREE char *temporary = alloc_printf("%s.XXXXXX", path);
     AUTO_FD int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return;
-    bool good = buf_append(&file, sum.bytes, DIGEST_SIZE) &&
-                write(fd, file.data, file.size) == (ssize_t)file.size &&
+    bool good = write(fd, file.data, file.size) == (ssize_t)file.size &&
                 rename(temporary, path) == 0;
     if (!good)
         unlink(temporary);

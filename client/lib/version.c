@@ -44,9 +44,10 @@ static enum strata_status read_file(const json_t *json, struct version_file *fil
     return STRATA_OK;
 }
 
-static enum strata_status read_manifest(const json_t *json, struct version *version,
-                                        struct strata_error *e)
+enum strata_status version_read_manifest(const char *text, struct version *version,
+                                         struct strata_error *e)
 {
+    AUTO_JSON json_t *json = json_loads(text, 0, NULL);
     const char *model = json_string_value(json_object_get(json, "model"));
     json_t *files = json_object_get(json, "files");
     version->number = json_integer_value(json_object_get(json, "version"));
@@ -115,8 +116,7 @@ enum strata_status version_fetch(struct strata_client *client, const char *text,
             "the manifest of %s hashes to %s, which is not the version's digest", text,
             hex);
     }
-    AUTO_JSON json_t *json = json_loads(manifest, 0, NULL);
-    return read_manifest(json, version, e);
+    return version_read_manifest(manifest, version, e);
 }
 
 const struct version_file *version_file_find(const struct version *version,

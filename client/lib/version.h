@@ -24,6 +24,10 @@ struct version {
 
 void version_clear(struct version *version);
 
+// Fills in all but the digest from a manifest's text; *version, zeroed before, is to be
+// cleared in any case. STRATA_CORRUPT.
+enum strata_status version_read_manifest(const char *text, struct version *version,
+                                         struct strata_error *e);
 // Fetches the manifest that `ref` names and checks it against the version's digest,
 // which is the caller's own when the ref is a digest. STRATA_CORRUPT when it differs.
 enum strata_status version_fetch(struct strata_client *client, const char *ref,
