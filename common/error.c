@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/names.h"
+
 struct error_row {
     int status;
     const char *slug;
@@ -30,6 +32,9 @@ static void fill(struct error *e, enum err code, const char *field, const char *
     e->code = code;
     snprintf(e->field, sizeof e->field, "%s", field);
     vsnprintf(e->detail, sizeof e->detail, format, args);
+    // Both may have been cut in the middle of a character.
+    utf8_mend(e->field);
+    utf8_mend(e->detail);
 }
 
 enum err error_set(struct error *e, enum err code, const char *format, ...)

@@ -17,7 +17,7 @@ enum err {
 
 struct error {
     enum err code;
-    char detail[512];
+    char detail[512]; // UTF-8, as is field
     char field[128]; // the request field at fault, or ""
     json_t *extra;   // further members of the problem object, or NULL; owned
 };

@@ -160,6 +160,14 @@ bool utf8_is_valid(const char *text, size_t size)
            u8_check((const uint8_t *)text, size) == NULL;
 }
 
+void utf8_mend(char *text)
+{
+    size_t size = strlen(text);
+    const uint8_t *wrong;
+    while ((wrong = u8_check((const uint8_t *)text, size)) != NULL)
+        text[wrong - (const uint8_t *)text] = '?';
+}
+
 static bool is_ascii(const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++) {

@@ -46,3 +46,5 @@ enum err ref_parse_selector(const char *text, const char *field, struct ref *ref
 enum err path_check(const char *path, const char *field, struct error *e) MUST_CHECK;
 // Well-formed UTF-8 without surrogates and without NUL in the first `size` bytes.
 bool utf8_is_valid(const char *text, size_t size);
+// Puts `?` for each byte of a text that belongs to no whole UTF-8 character.
+void utf8_mend(char *text);

@@ -136,10 +136,7 @@ void response_problem(struct response *response, const struct error *error,
                         json_sprintf("urn:strata:error:%s", error_slug(error->code)));
     json_object_set_new(problem, "title", json_string(error_title(error->code)));
     json_object_set_new(problem, "status", json_integer(status));
-    json_t *detail = json_string(error->detail);
-    if (detail == NULL) // cut in the middle of a UTF-8 character
-        detail = json_string("");
-    json_object_set_new(problem, "detail", detail);
+    json_object_set_new(problem, "detail", json_string(error->detail));
     json_object_set_new(problem, "instance", json_string(request_id));
     if (error->field[0] != '\0')
         json_object_set_new(problem, "field", json_string(error->field));

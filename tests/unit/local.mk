@@ -10,6 +10,7 @@ unit_tests = \
     %D%/test_config \
     %D%/test_direct \
     %D%/test_embedded \
+    %D%/test_error \
     %D%/test_fields \
     %D%/test_json_text \
     %D%/test_manifest \
