@@ -101,7 +101,7 @@ static enum err page_limit(const struct request *request, int64_t *limit,
     return ERR_NONE;
 }
 
-// base64url without padding; NULL when it does not decode to text.
+// base64url without padding; NULL when it is not what a text is encoded to.
 static char *decode_token(const char *token)
 {
     size_t length = strlen(token);
@@ -121,7 +121,9 @@ static char *decode_token(const char *token)
     text[size] = '\0';
     if (strlen(text) != (size_t)size || !utf8_is_valid(text, (size_t)size))
         return NULL;
-    return steal_ptr(text);
+    // The decoder lets white space, padding and bits that count for nothing pass.
+    AUTO_FREE char *again = page_token_encode(text);
+    return strcmp(again, token) == 0 ? steal_ptr(text) : NULL;
 }
 
 enum err request_page(struct request *request, struct page *page, struct error *e)

@@ -17,6 +17,7 @@ unit_tests = \
     %D%/test_metrics \
     %D%/test_names \
     %D%/test_options \
+    %D%/test_page \
     %D%/test_pattern \
     %D%/test_process \
     %D%/test_publish_parse \
