@@ -19,8 +19,7 @@ void digest_field_format(const struct digest *digest, char text[DIGEST_FIELD_SIZ
 static bool decode(const char *base64, size_t size, struct digest *digest)
 {
     unsigned char bytes[SHA256_BASE64_SIZE / 4 * 3];
-    if (size != SHA256_BASE64_SIZE || base64[size - 1] != '=' ||
-        base64[size - 2] == '=' ||
+    if (size != SHA256_BASE64_SIZE || strcspn(base64, "=") != size - 1 ||
         EVP_DecodeBlock(bytes, (const unsigned char *)base64, (int)size) < 0)
         return false;
     memcpy(digest->bytes, bytes, DIGEST_SIZE);

@@ -8,6 +8,7 @@ unit_tests = \
     %D%/test_conditions \
     %D%/test_clock \
     %D%/test_config \
+    %D%/test_digest_field \
     %D%/test_direct \
     %D%/test_embedded \
     %D%/test_error \
