@@ -44,6 +44,26 @@ static enum strata_status read_file(const json_t *json, struct version_file *fil
     return STRATA_OK;
 }
 
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+// Two entries of one path would be written into one file at the same time.
+static enum strata_status check_paths(const struct version *version,
+                                      struct strata_error *e)
+{
+    AUTO_FREE char **paths = alloc_array(version->count + 1, sizeof *paths);
+    for (size_t i = 0; i < version->count; i++)
+        paths[i] = version->files[i].path;
+    qsort(paths, version->count, sizeof *paths, compare_paths);
+    for (size_t i = 1; i < version->count; i++) {
+        if (strcmp(paths[i - 1], paths[i]) == 0)
+            return fail_set(e, STRATA_CORRUPT, "the manifest names %s twice", paths[i]);
+    }
+    return STRATA_OK;
+}
+
 enum strata_status version_read_manifest(const char *text, struct version *version,
                                          struct strata_error *e)
 {
@@ -63,9 +83,11 @@ enum strata_status version_read_manifest(const char *text, struct version *versi
         if (status != STRATA_OK)
             return status;
         version->count = i + 1;
-        version->total += version->files[i].size;
+        if (__builtin_add_overflow(version->total, version->files[i].size,
+                                   &version->total))
+            return fail_set(e, STRATA_CORRUPT, "the manifest's sizes do not add up");
     }
-    return STRATA_OK;
+    return check_paths(version, e);
 }
 
 // The digest of the version that a movable ref names now, and its number.

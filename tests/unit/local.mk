@@ -29,6 +29,7 @@ unit_tests = \
     %D%/test_target \
     %D%/test_tier_file \
     %D%/test_token_text \
+    %D%/test_version \
     $(NULL)
 
 if HAVE_CMOCKA
