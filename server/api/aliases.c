@@ -3,10 +3,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "server/api/conditions.h"
 #include "server/api/fields.h"
 #include "server/api/place.h"
 #include "server/registry/alias.h"
@@ -130,41 +130,14 @@ struct conditions {
     const char *none_match;
 };
 
-enum comparison { COMPARE_STRONG, COMPARE_WEAK };
-
-// Whether `list` names `etag` (NULL: nothing is there).
-static bool names(const char *list, const char *etag, enum comparison comparison)
-{
-    if (etag == NULL)
-        return false;
-    list += strspn(list, " \t");
-    if (strcmp(list, "*") == 0)
-        return true;
-    size_t size = strlen(etag);
-    while (*list != '\0') {
-        list += strspn(list, " \t,");
-        bool weak = strncmp(list, "W/", 2) == 0;
-        list += weak ? 2 : 0;
-        if (*list != '"')
-            return false;
-        const char *end = strchr(list + 1, '"');
-        if (end == NULL)
-            return false;
-        if ((!weak || comparison == COMPARE_WEAK) && (size_t)(end - list) + 1 == size &&
-            memcmp(list, etag, size) == 0)
-            return true;
-        list = end + 1;
-    }
-    return false;
-}
-
+// `etag` is NULL when nothing is there, which no list names, not even `*`.
 static bool holds(const void *context, const char *etag)
 {
     const struct conditions *conditions = context;
-    if (conditions->match != NULL && !names(conditions->match, etag, COMPARE_STRONG))
+    if (conditions->match != NULL &&
+        (etag == NULL || !etag_list_has(conditions->match, etag, false)))
         return false;
-    return conditions->none_match == NULL ||
-           !names(conditions->none_match, etag, COMPARE_WEAK);
+    return etag == NULL || !etag_list_has(conditions->none_match, etag, true);
 }
 
 enum err alias_put_parse(const json_t *body, int64_t *version, struct error *e)
