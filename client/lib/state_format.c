@@ -10,7 +10,7 @@
 bool state_note_format(const char *text, char file[STATE_NOTE_MAXIMUM + 1])
 {
     int size = snprintf(file, STATE_NOTE_MAXIMUM + 1, "%s\n", text);
-    return size > 0 && size <= STATE_NOTE_MAXIMUM;
+    return (size_t)size <= STATE_NOTE_MAXIMUM; // a negative one is larger still
 }
 
 void state_note_parse(char *file)
