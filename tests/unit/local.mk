@@ -37,5 +37,6 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 
-# What every unit test may link; objects that it does not use stay out.
-LDADD = libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
+# What every unit test and fuzz target may link; objects that it does not use stay out,
+# as fuzz_main where a program has a main of its own.
+LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
