@@ -10,6 +10,8 @@ libstrata_server_la_SOURCES += \
     %D%/blobs.h \
     %D%/bytes.c \
     %D%/bytes.h \
+    %D%/chain_field.c \
+    %D%/chain_field.h \
     %D%/conditions.c \
     %D%/conditions.h \
     %D%/digest_field.c \

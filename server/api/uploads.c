@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/hex.h"
+#include "server/api/chain_field.h"
 #include "server/api/digest_field.h"
 #include "server/api/fields.h"
 #include "storage/upload.h"
@@ -164,28 +165,6 @@ static enum err parse_number(const char *text, int64_t *number, struct error *e)
     return ERR_NONE;
 }
 
-// "<64 hex digits>, …"; NULL where the header does not parse. The caller frees.
-static uint8_t *parse_states(const char *text, size_t *count)
-{
-    size_t room = strlen(text) / (2 * CHAIN_STATE_SIZE) + 1;
-    AUTO_FREE uint8_t *states = alloc_zero(room * CHAIN_STATE_SIZE);
-    *count = 0;
-    for (const char *p = text;; p++) {
-        uint8_t *state = states + *count * CHAIN_STATE_SIZE;
-        if (strnlen(p, 2 * CHAIN_STATE_SIZE) < 2 * CHAIN_STATE_SIZE ||
-            !hex_decode(p, state, CHAIN_STATE_SIZE))
-            return NULL;
-        ++*count;
-        p += 2 * CHAIN_STATE_SIZE;
-        p += strspn(p, " \t");
-        if (*p == '\0')
-            return steal_ptr(states);
-        if (*p != ',')
-            return NULL;
-        p += strspn(p + 1, " \t");
-    }
-}
-
 static enum err parse_claim(struct request *request, struct part_claim *claim,
                             struct digest *digest, uint8_t **states, struct error *e)
 {
@@ -194,7 +173,7 @@ static enum err parse_claim(struct request *request, struct part_claim *claim,
                                       digest, &has_digest, e);
     const char *chain = request_header_all(request, "Strata-Chain");
     if (err == ERR_NONE && chain != NULL) {
-        *states = parse_states(chain, &claim->states_count);
+        *states = chain_field_parse(chain, &claim->states_count);
         if (*states == NULL)
             err = error_set_field(e, ERR_INVALID_FIELD, "Strata-Chain",
                                   "values are 64 lower-case hex digits, with commas "

@@ -10,6 +10,7 @@
 // Parser: server/api/aliases.c: alias_put_parse
 // Parser: server/api/tokens.c: token_create_parse read_kind read_role read_expiry
 // Parser: server/api/uploads.c: upload_create_parse upload_complete_parse parse_tier
+// Parser: server/api/uploads.c: parse_chain_with_parts
 // Parser: server/api/evaluations.c: evaluation_parse
 // Options: -max_len=1024
 #include "common/cleanup.h"

@@ -4,6 +4,7 @@
 
 fuzz_targets = \
     %D%/fuzz_chain \
+    %D%/fuzz_chain_field \
     %D%/fuzz_conditions \
     %D%/fuzz_config \
     %D%/fuzz_digest_field \
@@ -14,6 +15,7 @@ fuzz_targets = \
     %D%/fuzz_path \
     %D%/fuzz_range \
     %D%/fuzz_route_bodies \
+    %D%/fuzz_safetensors \
     %D%/fuzz_span \
     %D%/fuzz_state \
     %D%/fuzz_target \
