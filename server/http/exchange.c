@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "server/api/auth.h"
+#include "server/http/head.h"
 #include "server/http/json_body.h"
 #include "server/http/router.h"
 
@@ -28,6 +29,7 @@ struct exchange *exchange_new(struct http_server *server, const char *target)
     struct exchange *x = alloc_zero(sizeof *x);
     x->server = server;
     x->target = alloc_copy(target);
+    x->target_read = target;
     x->started_us = clock_monotonic_us();
     x->request.app = server->app;
     x->request.content_length = -1;
@@ -258,7 +260,38 @@ static enum err begin_steps(struct exchange *x, const char *method, struct error
     return err;
 }
 
-void exchange_begin(struct exchange *x, const char *method)
+// Later versions than these have a judgement of their own, and may lay the texts out in
+// another way.
+static bool is_known_layout(void)
+{
+    const char *version = MHD_get_version();
+    return strcmp(version, "0.9.75") == 0 || strcmp(version, "0.9.76") == 0;
+}
+
+static enum err check_head(struct exchange *x, const char *method, const char *version,
+                           struct error *e)
+{
+    const union MHD_ConnectionInfo *size =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const struct head head = {
+        .method = method,
+        .target = x->target_read,
+        .target_length = strlen(x->target),
+        .version = version,
+        .headers = x->headers,
+        .headers_count = x->request.headers_count,
+        .end = size != NULL ? method + size->header_size : NULL,
+    };
+    if (is_known_layout() && !head_is_plain(&head)) {
+        x->must_close = true;
+        return error_set(e, ERR_BAD_REQUEST, "the head has a malformed line");
+    }
+    if (strcmp(version, "HTTP/1.0") != 0 && count_header(x, "Host") == 0)
+        return error_set(e, ERR_BAD_REQUEST, "there is no Host");
+    return ERR_NONE;
+}
+
+void exchange_begin(struct exchange *x, const char *method, const char *version)
 {
     x->started = true;
     atomic_fetch_add(&x->server->active, 1);
@@ -267,6 +300,8 @@ void exchange_begin(struct exchange *x, const char *method)
     x->request.is_head = strcmp(method, "HEAD") == 0;
     x->request.method = x->request.is_head ? "GET" : method;
     take_id(x);
+    if (x->error.code == ERR_NONE)
+        x->error.code = check_head(x, method, version, &x->error);
     if (x->error.code == ERR_NONE)
         x->error.code = begin_steps(x, method, &x->error);
 }
@@ -367,7 +402,10 @@ void exchange_respond(struct exchange *x)
         add_error_headers(x);
     }
     response_header(&x->response, "X-Request-Id", x->id);
-    if (x->must_close || atomic_load(&x->server->quiescing))
+    // libmicrohttpd is lenient about where a chunk ends: what follows the last one is
+    // not taken for a request.
+    bool is_chunked = request_header(&x->request, "Transfer-Encoding") != NULL;
+    if (x->must_close || is_chunked || atomic_load(&x->server->quiescing))
         response_header(&x->response, "Connection", "close");
 }
 

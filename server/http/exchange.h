@@ -41,6 +41,7 @@ struct exchange {
     uint64_t sent;     // bytes of the answer's body
     int64_t started_us;
     char *target;
+    const char *target_read; // where libmicrohttpd has it
     struct request_pair headers[EXCHANGE_HEADERS_MAXIMUM];
     struct request_pair query[TARGET_QUERY_MAXIMUM];
     char id[REQUEST_ID_SIZE];
@@ -52,7 +53,7 @@ struct exchange *exchange_new(struct http_server *server, const char *target);
 void exchange_finish(struct exchange *x);
 
 // The steps, in order. What goes wrong is kept in x->error and ends up as the answer.
-void exchange_begin(struct exchange *x, const char *method);
+void exchange_begin(struct exchange *x, const char *method, const char *version);
 bool exchange_must_answer_early(const struct exchange *x);
 void exchange_body(struct exchange *x, const void *bytes, size_t size);
 // An unwanted body of no stated length that does not end: the connection is cut.

@@ -3,6 +3,8 @@
 libstrata_server_la_SOURCES += \
     %D%/exchange.c \
     %D%/exchange.h \
+    %D%/head.c \
+    %D%/head.h \
     %D%/json_body.c \
     %D%/json_body.h \
     %D%/listener.c \

@@ -47,10 +47,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     (void)context;
     (void)connection;
     (void)url;
-    (void)version;
     struct exchange *x = *request;
     if (!x->started) {
-        exchange_begin(x, method);
+        exchange_begin(x, method, version);
         return exchange_must_answer_early(x) ? answer(x) : MHD_YES;
     }
     if (*size > 0) {

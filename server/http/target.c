@@ -11,6 +11,10 @@
 enum err target_split(char *target, char **path, char **query, struct error *e)
 {
     static const char *const schemes[] = {"http://", "https://"};
+    for (const char *c = target; *c != '\0'; c++) {
+        if ((unsigned char)*c <= ' ' || *c == 0x7f)
+            return error_set(e, ERR_BAD_REQUEST, "the request target is malformed");
+    }
     *path = target;
     for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
         size_t length = strlen(schemes[i]);
