@@ -176,6 +176,8 @@ static enum err authorize(struct exchange *x, struct error *e)
     enum role needed = x->route->role;
     if (needed == ROLE_NONE)
         return ERR_NONE;
+    if (count_header(x, "Authorization") > 1)
+        return error_set(e, ERR_BAD_REQUEST, "Authorization is given twice");
     const char *header = request_header(&x->request, "Authorization");
     enum err err = auth_identify(x->server->app->auth, header, &x->request.who, e);
     if (err == ERR_NONE && x->request.who.role < needed)
@@ -282,12 +284,12 @@ static enum err check_head(struct exchange *x, const char *method, const char *v
         .headers_count = x->request.headers_count,
         .end = size != NULL ? method + size->header_size : NULL,
     };
-    if (is_known_layout() && !head_is_plain(&head)) {
-        x->must_close = true;
+    x->must_close = true;
+    if (is_known_layout() && !head_is_plain(&head))
         return error_set(e, ERR_BAD_REQUEST, "the head has a malformed line");
-    }
     if (strcmp(version, "HTTP/1.0") != 0 && count_header(x, "Host") == 0)
         return error_set(e, ERR_BAD_REQUEST, "there is no Host");
+    x->must_close = false;
     return ERR_NONE;
 }
 

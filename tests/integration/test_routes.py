@@ -171,16 +171,50 @@ def dead_tokens(shared_server):
     return {"revoked": revoked["token"], "expired": expired["token"]}
 
 
-@pytest.mark.parametrize("kind", ["none", "unknown", "tampered", "revoked", "expired"])
+def changed(text):
+    """The same but for its last letter."""
+    return text[:-1] + ("A" if text[-1] != "A" else "B")
+
+
+INVALID = ["none", "empty", "other scheme", "malformed", "too long", "unknown",
+           "wrong secret", "other's secret", "revoked", "expired", "wrong of the expired"]
+
+
+def authorization(server, dead_tokens, kind):
+    good = server.admin_token()
+    name, identity, secret = good.split("_")
+    other = server.api("reader").token.split("_")[2]
+    return {
+        "none": None, "empty": "Bearer ", "other scheme": f"Basic {good}",
+        "malformed": f"Bearer {name}_{identity}", "too long": f"Bearer {good}A",
+        "unknown": f"Bearer {name}_{changed(identity)}_{secret}",
+        "wrong secret": f"Bearer {changed(good)}",
+        "other's secret": f"Bearer {name}_{identity}_{other}",
+        "revoked": f"Bearer {dead_tokens['revoked']}",
+        "expired": f"Bearer {dead_tokens['expired']}",
+        "wrong of the expired": f"Bearer {changed(dead_tokens['expired'])}",
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", INVALID)
 @pytest.mark.parametrize("method, pattern, needed", ROUTES, ids=IDS)
 def test_no_valid_token(server, problem, dead_tokens, method, pattern, needed, kind):
-    good = server.admin_token()
-    token = {
-        "none": None, "unknown": "strata_" + "A" * 43,
-        "tampered": good[:-1] + ("A" if good[-1] != "A" else "B"), **dead_tokens,
-    }[kind]
-    check_unauthenticated(server, problem, method, pattern, needed,
-                          server.anonymous().clone(token))
+    anonymous = server.anonymous()
+    value = authorization(server, dead_tokens, kind)
+    if value is not None:
+        anonymous.session.headers["Authorization"] = value
+    check_unauthenticated(server, problem, method, pattern, needed, anonymous)
+    if method == "GET":
+        path, _, statuses = CASES[method, pattern]
+        assert anonymous.head(path).status_code in (
+            statuses if needed == "none" else (401,))
+
+
+def test_two_tokens_are_none(server, raw):
+    """Who of a proxy and stratad takes which?"""
+    lines = [f"Authorization: Bearer {server.api(role).token}" for role in ("reader", "admin")]
+    raw.request("GET", "/api/v1/whoami", lines)
+    assert raw.answer().status == 400
 
 
 @pytest.mark.parametrize("value", [

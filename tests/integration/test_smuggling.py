@@ -234,6 +234,13 @@ def test_host_and_other_lines(server, lines, statuses):
         assert [raw.answer().status] == statuses
 
 
+def test_no_host_ends_the_connection(server, bearer, hidden):
+    """Also where its length is one that is refused later than its host."""
+    for lines in (["Content-Length: 0", f"Content-Length: {len(hidden)}"], []):
+        head = "\r\n".join([f"POST {API}/models HTTP/1.1", bearer, JSON, *lines, "", ""])
+        check_refused(*exchange(server, head.encode() + hidden))
+
+
 def test_another_host_in_the_target_leads_to_the_same(server):
     for target in ("http://elsewhere/healthz", "HTTPS://elsewhere:1/healthz", "/healthz"):
         with Connection(server.address, timeout=3) as raw:
