@@ -43,6 +43,7 @@ struct service {
     struct background *database;
     struct background *refresh;
     struct background *sweep;
+    struct background *slow;
 };
 
 // ---- PostgreSQL -------------------------------------------------------------------
@@ -114,8 +115,8 @@ static enum err migrate(struct db_options options, struct error *e)
     options.statement_timeout_ms = MIGRATION_TIMEOUT_MS;
     struct db_pool *pool = db_pool_new(&options);
     int applied = 0;
-    enum err err = db_migrate(pool, embedded_migrations, embedded_migrations_count,
-                              &applied, e);
+    enum err err =
+        db_migrate(pool, embedded_migrations, embedded_migrations_count, &applied, e);
     db_pool_free(pool);
     if (err == ERR_NONE && applied > 0)
         log_info("migrated the database", "migrations", log_number(applied), NULL);
@@ -256,6 +257,13 @@ static enum err run_sweep(void *context, struct error *e)
     return err;
 }
 
+static enum err run_slow(void *context, struct error *e)
+{
+    (void)e;
+    http_server_cut_slow(((struct service *)context)->http);
+    return ERR_NONE;
+}
+
 static int64_t sweep_pause_ms(const struct config *config)
 {
     int64_t pause_ms = config->upload_expiry_ms / 10;
@@ -285,6 +293,10 @@ static enum err start_http(struct service *s, struct error *e)
         return err;
     const char *address = http_server_address(s->http);
     log_info("listening", "address", address, NULL);
+    const struct background_options slow = {"connections", WATCH_MS, run_slow, s};
+    err = background_start(&slow, &s->slow, e);
+    if (err != ERR_NONE)
+        return err;
     if (s->config->port_file[0] == '\0')
         return ERR_NONE;
     AUTO_FREE char *line = alloc_printf("%s\n", address);
@@ -331,6 +343,11 @@ unsigned service_active(const struct service *service)
     return service->http != NULL ? http_server_active(service->http) : 0;
 }
 
+unsigned service_pending(const struct service *service)
+{
+    return service->http != NULL ? http_server_pending(service->http) : 0;
+}
+
 static void stop_cluster(struct service *s)
 {
     if (s->cluster == NULL)
@@ -346,6 +363,7 @@ void service_stop(struct service *s)
 {
     if (s == NULL)
         return;
+    background_stop(s->slow);
     http_server_stop(s->http);
     background_stop(s->sweep);
     background_stop(s->refresh);

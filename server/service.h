@@ -19,5 +19,7 @@ enum err service_start(const struct config *config, bool (*cancelled)(void),
 void service_quiesce(struct service *service);
 // Requests that still run.
 unsigned service_active(const struct service *service);
+// Connections on which something is under way between client and server.
+unsigned service_pending(const struct service *service);
 // Cuts what is left, stops the threads and the private PostgreSQL, frees all.
 void service_stop(struct service *service);

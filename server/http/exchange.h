@@ -12,6 +12,7 @@
 #include "server/api/route.h"
 #include "server/http/server.h"
 #include "server/http/target.h"
+#include "server/http/watch.h"
 
 #define EXCHANGE_HEADERS_MAXIMUM 100
 #define REQUEST_ID_SIZE 64 // as much as a log line carries
@@ -19,6 +20,7 @@
 struct http_server {
     const struct app *app;
     struct MHD_Daemon *daemon;
+    struct watch *watch;
     char *address;
     atomic_uint connections;
     atomic_uint active;    // requests being answered
@@ -28,6 +30,7 @@ struct http_server {
 struct exchange {
     struct http_server *server;
     struct MHD_Connection *connection;
+    struct watched *watched;   // the connection's
     const struct route *route; // NULL until found
     struct request request;
     struct response response;

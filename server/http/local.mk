@@ -16,4 +16,6 @@ libstrata_server_la_SOURCES += \
     %D%/server.h \
     %D%/target.c \
     %D%/target.h \
+    %D%/watch.c \
+    %D%/watch.h \
     $(NULL)

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/http/server.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/alloc.h"
@@ -14,11 +16,18 @@
 
 #define THREAD_STACK_SIZE ((size_t)512 << 10)
 
+static struct watched *watched_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+        ->socket_context;
+}
+
 static void *on_target(void *context, const char *target,
                        struct MHD_Connection *connection)
 {
     struct exchange *x = exchange_new(context, target);
     x->connection = connection;
+    x->watched = watched_of(connection);
     return x;
 }
 
@@ -30,10 +39,37 @@ static size_t keep_escapes(void *context, struct MHD_Connection *connection, cha
     return strlen(text);
 }
 
+// A reader may be slow for longer than a connection may be idle: struct watch says how
+// slow.
+static void set_idle_timeout(struct MHD_Connection *connection, int64_t timeout_ms)
+{
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                              (unsigned)(timeout_ms / 1000));
+}
+
 static enum MHD_Result answer(struct exchange *x)
 {
     exchange_respond(x);
-    return exchange_send(x);
+    enum MHD_Result result = exchange_send(x);
+    set_idle_timeout(x->connection, 0);
+    watch_set_phase(x->watched, WATCH_ANSWER);
+    return result;
+}
+
+static enum MHD_Result take(struct exchange *x, const char *method, const char *version,
+                            const char *data, size_t *size)
+{
+    if (!x->started) {
+        watch_set_phase(x->watched, WATCH_BODY);
+        exchange_begin(x, method, version);
+        return exchange_must_answer_early(x) ? answer(x) : MHD_YES;
+    }
+    if (*size > 0) {
+        exchange_body(x, data, *size);
+        *size = 0;
+        return exchange_is_endless(x) ? MHD_NO : MHD_YES;
+    }
+    return answer(x);
 }
 
 // Called once when the headers are complete, then for each piece of the body, then once
@@ -48,42 +84,40 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     (void)connection;
     (void)url;
     struct exchange *x = *request;
-    if (!x->started) {
-        exchange_begin(x, method, version);
-        return exchange_must_answer_early(x) ? answer(x) : MHD_YES;
-    }
-    if (*size > 0) {
-        exchange_body(x, data, *size);
-        *size = 0;
-        return exchange_is_endless(x) ? MHD_NO : MHD_YES;
-    }
-    return answer(x);
+    watch_set_busy(x->watched, true);
+    enum MHD_Result result = take(x, method, version, data, size);
+    watch_set_busy(x->watched, false);
+    return result;
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection,
                          void **request, enum MHD_RequestTerminationCode how)
 {
-    (void)context;
-    (void)connection;
     (void)how;
+    const struct http_server *server = context;
     if (*request != NULL)
         exchange_finish(*request);
     *request = NULL;
+    set_idle_timeout(connection, server->app->config->idle_timeout_ms);
+    watch_set_phase(watched_of(connection), WATCH_HEAD);
 }
 
 static void on_connection(void *context, struct MHD_Connection *connection,
                           void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    (void)connection;
-    (void)socket_context;
     struct http_server *server = context;
     bool started = code == MHD_CONNECTION_NOTIFY_STARTED;
     metrics_add(server->app->metrics, METRIC_HTTP_CONNECTIONS, started ? 1 : -1);
-    if (started)
+    if (started) {
+        int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+                     ->connect_fd;
+        *socket_context = watch_open(server->watch, fd);
         atomic_fetch_add(&server->connections, 1);
-    else
+    } else {
+        watch_close(server->watch, *socket_context);
         atomic_fetch_sub(&server->connections, 1);
+    }
 }
 
 static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
@@ -122,6 +156,14 @@ static struct MHD_Daemon *start_as_batch(struct http_server *server, int fd)
     return daemon;
 }
 
+static struct watch *new_watch(const struct config *config)
+{
+    const struct watch_limits limits = {.head_ms = config->head_timeout_ms,
+                                        .window_ms = config->idle_timeout_ms,
+                                        .rate = (int64_t)config->minimum_rate};
+    return watch_new(&limits);
+}
+
 enum err http_server_start(const struct app *app, struct http_server **out,
                            struct error *e)
 {
@@ -134,8 +176,10 @@ enum err http_server_start(const struct app *app, struct http_server **out,
     struct http_server *server = alloc_zero(sizeof *server);
     server->app = app;
     server->address = address;
+    server->watch = new_watch(app->config);
     server->daemon = start_as_batch(server, fd);
     if (server->daemon == NULL) {
+        watch_free(server->watch);
         free(address);
         free(server);
         return error_set(e, ERR_INTERNAL, "the HTTP server cannot be started");
@@ -150,12 +194,29 @@ const char *http_server_address(const struct http_server *server)
     return server->address;
 }
 
+// The kernel has let these clients in; closing the listener would reset them.
+static void take_waiting(struct http_server *server, int listener)
+{
+    fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
+    for (int64_t left = server->app->config->connections; left > 0; left--) {
+        struct sockaddr_storage peer;
+        socklen_t size = sizeof peer;
+        struct sockaddr *address = (struct sockaddr *)&peer;
+        int fd = accept4(listener, address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+            return;
+        MHD_add_connection(server->daemon, fd, address, size); // closes it on failure
+    }
+}
+
 void http_server_quiesce(struct http_server *server)
 {
     atomic_store(&server->quiescing, true);
     MHD_socket fd = MHD_quiesce_daemon(server->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+    if (fd == MHD_INVALID_SOCKET)
+        return;
+    take_waiting(server, fd);
+    close(fd);
 }
 
 unsigned http_server_active(const struct http_server *server)
@@ -163,11 +224,23 @@ unsigned http_server_active(const struct http_server *server)
     return atomic_load(&server->active);
 }
 
+unsigned http_server_pending(const struct http_server *server)
+{
+    return watch_pending(server->watch);
+}
+
+void http_server_cut_slow(struct http_server *server)
+{
+    metrics_add(server->app->metrics, METRIC_HTTP_CONNECTIONS_CUT,
+                watch_cut_slow(server->watch));
+}
+
 void http_server_stop(struct http_server *server)
 {
     if (server == NULL)
         return;
     MHD_stop_daemon(server->daemon);
+    watch_free(server->watch);
     free(server->address);
     free(server);
 }

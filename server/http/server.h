@@ -17,5 +17,10 @@ const char *http_server_address(const struct http_server *server);
 void http_server_quiesce(struct http_server *server);
 // Requests being answered at this moment.
 unsigned http_server_active(const struct http_server *server);
+// Connections whose client has sent what was not read yet, or has not taken all yet of
+// what was answered.
+unsigned http_server_pending(const struct http_server *server);
+// Ends connections that are too slow (server/http/watch.h); called every second.
+void http_server_cut_slow(struct http_server *server);
 // Cuts what is left, joins all threads and frees. After http_server_quiesce.
 void http_server_stop(struct http_server *server);

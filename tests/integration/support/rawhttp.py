@@ -33,10 +33,15 @@ class Closed(Exception):
 
 
 class Connection:
-    """A TCP connection to a server; `address` is (host, port)."""
+    """A TCP connection to a server; `address` is (host, port). A `receive_buffer` holds
+    little, so that the server notices what is not read."""
 
-    def __init__(self, address, timeout=20):
-        self.socket = socket.create_connection(address, timeout=timeout)
+    def __init__(self, address, timeout=20, receive_buffer=None):
+        self.socket = socket.socket()
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(timeout)
+        self.socket.connect(address)
         self.pending = b""
 
     def __enter__(self):
