@@ -17,7 +17,7 @@
 
 #define EXIT_START 1
 #define EXIT_USAGE 2
-#define SPARE_DESCRIPTORS 128
+#define SPARE_DESCRIPTORS 400 // connections that end among them
 
 // Connections and cached files need more descriptors than the usual soft limit gives.
 static void raise_descriptor_limit(const struct config *config)
@@ -116,20 +116,35 @@ static void reload(int argc, char **argv, struct config **reloaded)
 
 // ---- life --------------------------------------------------------------------------
 
-// Until no request runs, the time is over, or a second signal comes.
+static bool is_at_rest(const struct service *service)
+{
+    return service_active(service) + service_pending(service) == 0;
+}
+
+static void pause_drain(void)
+{
+    struct timespec pause = {.tv_nsec = 10000000};
+    nanosleep(&pause, NULL);
+}
+
+// Until no request runs and the clients have taken their answers (a container's network
+// may go with its last process, and what the kernel still holds with it), the time is
+// over, or a second signal comes. Between its last byte read and its first step a
+// request is not seen: so at rest twice.
 static void drain(struct service *service, int64_t timeout_ms)
 {
     int64_t until_ms = clock_monotonic_ms() + timeout_ms;
     log_info("stopping", "requests", log_number(service_active(service)), NULL);
     service_quiesce(service);
-    while (service_active(service) > 0 && clock_monotonic_ms() < until_ms &&
-           !stop_is_pending()) {
-        struct timespec pause = {.tv_nsec = 10000000};
-        nanosleep(&pause, NULL);
+    for (int rests = 0; rests < 2; rests = is_at_rest(service) ? rests + 1 : 0) {
+        if (clock_monotonic_ms() >= until_ms || stop_is_pending())
+            break;
+        pause_drain();
     }
-    if (service_active(service) > 0)
-        log_warn("requests are cut", "requests", log_number(service_active(service)),
-                 NULL);
+    unsigned active = service_active(service), pending = service_pending(service);
+    if (active + pending > 0)
+        log_warn("requests are cut", "requests", log_number(active), "pending",
+                 log_number(pending), NULL);
 }
 
 static void serve(struct service *service, int argc, char **argv,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start and stop with a database that others run: configuration, lock, migrations, the
-administrator's token, drain, reload."""
+administrator's token, reload."""
 import os
 import re
 import signal
@@ -10,8 +10,6 @@ import subprocess
 
 import pytest
 
-from support.chain import make_bytes
-from support.rawhttp import Connection
 from support.stratad import STRATAD, wait_until
 
 TOKEN = re.compile(r"strata_[0-9A-Za-z]{16}_[0-9A-Za-z]{43}\n")
@@ -282,73 +280,7 @@ def test_token_file_of_another_database(make_server):
     server.api("admin").get("/whoami", expect=200)
 
 
-# ---- drain and reload -----------------------------------------------------------------
-
-BIG = make_bytes(64 << 20, "drain")
-
-
-def begin_download(server, digest):
-    """A download of which the head has come and the rest is not read yet."""
-    connection = Connection(server.address)
-    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    connection.request("GET", f"/api/v1/blobs/{digest}",
-                       [f"Authorization: Bearer {server.admin_token()}"])
-    head = b""
-    while b"\r\n\r\n" not in head:
-        head += connection.socket.recv(4096)
-    assert head.startswith(b"HTTP/1.1 200")
-    return connection, head.partition(b"\r\n\r\n")[2]
-
-
-def refuses_connections(server):
-    try:
-        socket.create_connection(server.address, timeout=1).close()
-    except ConnectionRefusedError:
-        return True
-    return False
-
-
-def test_running_download_ends_whole(server):
-    digest = server.api("admin").put_blob(BIG)
-    connection, body = begin_download(server, digest)
-    with connection:
-        server.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: refuses_connections(server), what="it stops accepting")
-        assert server.process.poll() is None
-        pieces = [body]
-        while piece := connection.socket.recv(1 << 20):
-            pieces.append(piece)
-    assert b"".join(pieces) == BIG
-    assert server.wait() == 0
-    assert "requests are cut" not in server.log()
-
-
-def test_download_is_cut_after_the_drain_timeout(make_server):
-    server = make_server(drain_timeout="300ms")
-    digest = server.api("admin").put_blob(BIG)
-    connection, body = begin_download(server, digest)
-    with connection:
-        server.stop(seconds=10)
-        assert "requests are cut" in server.log()
-        size = len(body)
-        try:
-            while piece := connection.socket.recv(1 << 20):
-                size += len(piece)
-        except ConnectionResetError:
-            pass
-    assert size < len(BIG)
-
-
-def test_second_signal_cuts_at_once(make_server):
-    server = make_server(drain_timeout="60s")
-    digest = server.api("admin").put_blob(BIG)
-    connection, _ = begin_download(server, digest)
-    with connection:
-        server.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: "msg=stopping" in server.log(), what="it drains")
-        server.process.send_signal(signal.SIGINT)
-        assert server.wait(10) == 0
-
+# ---- reload -------------------------------------------------------------------------
 
 def test_sighup_takes_options_over(make_server):
     server = make_server(start=False)
