@@ -14,6 +14,7 @@ on an empty database and no data folder at all (the very first start). Every ser
 stopped when the test ends, its log looked through and its tables held against its files
 (support/consistency.py); logs of failed tests are shown.
 """
+import itertools
 import os
 import pathlib
 import shutil
@@ -26,9 +27,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from support import api as api_module  # noqa: E402
 from support import stratad as stratad_module  # noqa: E402
+from support.chain import CHUNK, make_bytes  # noqa: E402
+from support.cli import Cli, write  # noqa: E402
 from support.contract import contract as load_contract  # noqa: E402
 from support.postgres import Cluster  # noqa: E402
 from support.rawhttp import Connection  # noqa: E402
+from support.relay import Relay  # noqa: E402
 from support.servers import Servers  # noqa: E402
 from support.stratad import Stratad  # noqa: E402
 
@@ -156,6 +160,46 @@ def problem():
 def strata_binary():
     return stratad_module.STRATA
 
+
+# ---- the command line ---------------------------------------------------------------
+
+@pytest.fixture
+def cli(server, tmp_path):
+    return Cli(tmp_path, server.base, server.admin_token())
+
+
+@pytest.fixture
+def relay(server):
+    relay = Relay(server.address)
+    yield relay
+    relay.close()
+
+
+@pytest.fixture
+def model(numbers=itertools.count(1)):
+    """A model's name that no other test has."""
+    return f"cli/m{next(numbers)}"
+
+
+@pytest.fixture
+def files(model):
+    """More than one chunk, one byte, nothing, the same twice, a name in UTF-8."""
+    big = make_bytes(3 * CHUNK + 17, model)
+    return {"weights.bin": big, "config.json": b'{"a":1}', "empty": b"", "sub/one": b"1",
+            "sub/again.bin": big, "sub/Größe.txt": b"g" * 70000}
+
+
+@pytest.fixture
+def folder(tmp_path, files):
+    return write(tmp_path / "model", files)
+
+
+@pytest.fixture
+def published(cli, model, folder):
+    return cli.json("publish", folder, model)
+
+
+# ---- logs ------------------------------------------------------------------------------
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
