@@ -39,6 +39,7 @@ struct exchange {
     bool sink_open;
     bool started;
     bool must_close;   // the framing of the body is not to be trusted
+    bool is_large;     // its reader may be slow
     struct buf body;   // of a JSON route
     uint64_t received; // bytes of body, discarded ones too
     uint64_t sent;     // bytes of the answer's body

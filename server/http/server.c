@@ -15,6 +15,8 @@
 #include "server/http/listener.h"
 
 #define THREAD_STACK_SIZE ((size_t)512 << 10)
+// A larger answer may not fit at once in what the kernel keeps for the client.
+#define LARGE_ANSWER ((uint64_t)64 << 10)
 
 static struct watched *watched_of(struct MHD_Connection *connection)
 {
@@ -39,19 +41,21 @@ static size_t keep_escapes(void *context, struct MHD_Connection *connection, cha
     return strlen(text);
 }
 
-// A reader may be slow for longer than a connection may be idle: struct watch says how
-// slow.
 static void set_idle_timeout(struct MHD_Connection *connection, int64_t timeout_ms)
 {
     MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
                               (unsigned)(timeout_ms / 1000));
 }
 
+// The reader of a large answer may be slow for longer than a connection may be idle:
+// struct watch says how slow.
 static enum MHD_Result answer(struct exchange *x)
 {
     exchange_respond(x);
     enum MHD_Result result = exchange_send(x);
-    set_idle_timeout(x->connection, 0);
+    x->is_large = x->sent > LARGE_ANSWER;
+    if (x->is_large)
+        set_idle_timeout(x->connection, 0);
     watch_set_phase(x->watched, WATCH_ANSWER);
     return result;
 }
@@ -95,10 +99,12 @@ static void on_completed(void *context, struct MHD_Connection *connection,
 {
     (void)how;
     const struct http_server *server = context;
-    if (*request != NULL)
-        exchange_finish(*request);
+    struct exchange *x = *request;
+    if (x != NULL && x->is_large)
+        set_idle_timeout(connection, server->app->config->idle_timeout_ms);
+    if (x != NULL)
+        exchange_finish(x);
     *request = NULL;
-    set_idle_timeout(connection, server->app->config->idle_timeout_ms);
     watch_set_phase(watched_of(connection), WATCH_HEAD);
 }
 
