@@ -6,6 +6,7 @@ request of its own is never answered as one.
 """
 import itertools
 import socket
+import time
 
 import pytest
 
@@ -226,12 +227,30 @@ def test_request_line_that_is_none(server, line):
     (["Host:"], [200]), (["Host: a", "Connection: close"], [200]), (["Host : a"], [400]),
     (["Host: a\r\n b"], [400]), (["Host: a\0b"], [400]), (["Host: a", "X: \x01"], [400]),
     (["Host: a", "X: \x7f"], [400]), (["Host: a", "X: \xe9"], [200]),
+    (["Host: a", 'Cookie: a=b; c="d e"; f', "X: y"], [200]),
+    (["X: " + "y" * 20_000, "Host: a", "Z: " + "z" * 8000], [200]),
     (["Host: a", "X:  \t y z \t"], [200]), (["X:", "Host: a"], [200]),
 ])
 def test_host_and_other_lines(server, lines, statuses):
     with Connection(server.address, timeout=3) as raw:
         raw.send("\r\n".join(["GET /healthz HTTP/1.1", *lines, "", ""]))
         assert [raw.answer().status] == statuses
+
+
+def test_large_heads_in_pieces_are_plain(server, bearer):
+    """libmicrohttpd's room for a head grows meanwhile; nothing in it moves."""
+    lines = "".join(f"X-{n}: {'v' * 300}\r\n" for n in range(80))
+    request = f"GET {API}/whoami?x HTTP/1.1\r\n{lines}Host: x\r\n{bearer}\r\n\r\n".encode()
+    with Connection(server.address, timeout=3) as raw:
+        raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for size in (997, 8000, len(request)):
+            for start in range(0, len(request), size):
+                raw.send(request[start:start + size])
+                time.sleep(0.001)
+            answer = raw.answer()
+            assert answer.status == 400 and answer.slug() == "bad-query"
+        raw.send(request.replace(b"?x", b"") * 2)
+        assert [raw.answer().status for _ in range(2)] == [200, 200]
 
 
 def test_no_host_ends_the_connection(server, bearer, hidden):
