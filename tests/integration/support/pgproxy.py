@@ -73,7 +73,11 @@ class PgProxy:
             while True:
                 client, _ = self.listener.accept()
                 server = socket.socket(socket.AF_UNIX)
-                server.connect(self.target)
+                try:
+                    server.connect(self.target)
+                except OSError:  # PostgreSQL is being started again
+                    self._close(client, server)
+                    continue
                 self.sockets += [client, server]
                 mute = threading.Event()
                 for run in (self._from_client, self._from_server):
@@ -119,6 +123,11 @@ class PgProxy:
                 self.flowing.wait()
                 client.sendall(data)
         self._cut(client, server)
+
+    @staticmethod
+    def _close(*links):
+        for link in links:
+            link.close()
 
     @staticmethod
     def _cut(*links):

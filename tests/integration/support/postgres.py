@@ -114,13 +114,21 @@ class Cluster:
     def start(self):
         self._run(_binary("initdb"), "-D", self.data, "-U", SUPERUSER, "-A", "trust",
                   "-E", "UTF8", "--no-sync", "--locale=C")
+        self._control("start")
+
+    def restart(self, mode):
+        """`fast` or `immediate`: every session is cut; where there was no shutdown it
+        recovers from its log."""
+        self._control("restart", "-m", mode)
+
+    def _control(self, *command):
         options = (
             f"-c listen_addresses= -c unix_socket_directories={self.folder}"
             " -c fsync=off -c full_page_writes=off -c max_connections=200"
             " -c shared_buffers=64MB -c max_wal_size=256MB -c timezone=UTC"
         )
         self._run(_binary("pg_ctl"), "-D", self.data, "-l", self.log, "-w", "-s",
-                  "-o", options, "start")
+                  "-o", options, *command)
 
     def stop(self):
         try:

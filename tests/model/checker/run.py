@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run: processes of clients, the faults that strike meanwhile, and rests between rounds
+in which every answer is checked and rows and files are compared."""
+import collections
+import multiprocessing
+import random
+import time
+
+from support.consistency import problems
+
+from .strikes import Strikes
+from .world import serve
+
+LEASES = """
+    SELECT count(*) FROM blobs b WHERE NOT EXISTS (
+        SELECT FROM leases l WHERE l.sha256 = b.sha256 AND l.until > now())"""
+
+
+class Failed(Exception):
+    """A process of clients has ended with an error that is no answer's."""
+
+
+class Run:
+    """`operations`: how many answers, at least; `clients` of each family, two families a
+    process."""
+
+    def __init__(self, server, seed, *, operations, clients=16, faults=True, seconds=4,
+                 say=print):
+        self.server = server
+        self.seed = seed
+        self.operations = operations
+        self.faults = faults
+        self.seconds = seconds
+        self.say = say
+        self.random = random.Random(f"run {seed}")
+        self.counts = collections.Counter()
+        self.struck = collections.Counter()
+        self.wrong = []
+        self.rounds = 0
+        self.most = self.gave_up = 0
+        self.processes = 2
+        self.families = max(1, clients // (4 * self.processes))
+        self.per_family = max(2, clients // (self.processes * self.families))
+        # Without threads or locks of this process in the children.
+        self.context = multiprocessing.get_context("spawn")
+
+    def strike(self, name, count=1):
+        if count:
+            self.struck[name] += count
+
+    def go(self):
+        """True when every answer was right."""
+        epoch = self.context.Value("l", 0)
+        strikes = Strikes(self.server, self.random, epoch, self.strike)
+        began = time.monotonic()
+        self.workers = []
+        try:
+            strikes.start()
+            self.server.keep_port()
+            self.begin(epoch)
+            while self.counts["operations"] < self.operations and not self.wrong:
+                self.round(strikes)
+                if self.rounds % 10 == 0:
+                    self.compare()
+                    self.tell(began)
+            self.took = time.monotonic() - began
+            if not self.wrong:
+                self.take(self.all("end"))
+            self.compare()
+        finally:
+            self.took = time.monotonic() - began
+            self.stop()
+            strikes.close()
+        return not self.wrong
+
+    def begin(self, epoch):
+        api = self.server.api()
+        tokens = {name: api.create_token(name, "maintainer")["token"]
+                  for name in ("alice", "bob")}
+        for number in range(self.processes):
+            ours, theirs = self.context.Pipe()
+            process = self.context.Process(
+                target=serve, daemon=True,
+                args=(theirs, f"{self.seed}-{number}", self.server.address, tokens,
+                      self.per_family, epoch, self.faults, self.families))
+            process.start()
+            theirs.close()
+            self.workers.append((process, ours))
+
+    def stop(self):
+        for process, pipe in self.workers:
+            try:
+                pipe.send(("stop",))
+            except OSError:
+                pass
+            process.join(20)
+            if process.is_alive():
+                process.kill()
+
+    def all(self, name, *given, meanwhile=None):
+        """Calls a method of every process's World, at the same time; their results."""
+        for _, pipe in self.workers:
+            pipe.send((name, *given))
+        if meanwhile is not None:
+            meanwhile()
+        results = [pipe.recv() for _, pipe in self.workers]
+        for how, result in results:
+            if how == "failed":
+                raise Failed(f"seed {self.seed}: {result}\n{self.server.log()[-3000:]}")
+        return [result for _, result in results]
+
+    def round(self, strikes):
+        self.rounds += 1
+        now = time.monotonic()
+        kinds = strikes.choose() if self.faults else []
+        disk = any(kind == strikes.fail_calls for kind in kinds)
+
+        def meanwhile():
+            for kind in kinds:
+                time.sleep(self.random.uniform(0.1, 0.9 * self.seconds / len(kinds)))
+                kind()
+
+        self.all("round", now + self.seconds, disk, meanwhile=meanwhile)
+        restarts = strikes.heal()
+        self.take(self.all("rest", restarts))
+
+    def take(self, reports):
+        for counts, wrong, (most, gave_up) in reports:
+            self.counts += counts
+            self.wrong += wrong
+            self.most = max(self.most, most)
+            self.gave_up = max(self.gave_up, gave_up)
+        for text in self.wrong:
+            self.say(f"WRONG (seed {self.seed}): {text}")
+
+    def compare(self):
+        """Rows and files, with nothing going on."""
+        found = problems(self.server)
+        unleased = self.server.database.value(LEASES)
+        if unleased:
+            found.append(f"{unleased} blobs were acknowledged and have no lease")
+        self.counts["comparisons of rows and files"] += 1
+        for text in found:
+            self.wrong.append(text)
+            self.say(f"WRONG (seed {self.seed}): {text}")
+
+    def tell(self, began):
+        took = time.monotonic() - began
+        done = self.counts["operations"]
+        self.say(f"{done} operations after {took:.0f} s ({done / took:.0f}/s), "
+                 f"{self.struck.total()} faults, {len(self.wrong)} wrong")
+
+    def summary(self):
+        done = self.counts["operations"]
+        lines = [f"{self.rounds} rounds; {done} operations in {self.took:.0f} s "
+                 f"({done / self.took:.0f}/s); at most {self.most} states possible at "
+                 f"once; {self.gave_up} searches given up"]
+        lines += [f"  {name}: {count}" for name, count in sorted(self.counts.items())
+                  if name != "operations"]
+        lines += [f"  fault: {name}: {count}" for name, count in sorted(
+            self.struck.items())]
+        lines.append(f"model: {done} operations, {self.struck.total()} faults, "
+                     f"{len(self.wrong)} mismatches (seed {self.seed})")
+        return "\n".join(lines)

@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reference for models and versions: what each operation may answer in a state, and
+the state after it.
+
+A step takes (state, operation, carried) and gives a list of (state, carried on); empty
+where the answer is not allowed now. `operation.status` None: any outcome that changes
+something.
+"""
+from .aliases import point
+from .documents import (fit_document, fit_evaluation, fit_model, learn, see_document)
+from .linear import FINISHED, View
+from .state import (ALIASES, Evaluation, Model, Version, aliases_of, latest,
+                    numbers)
+
+NO_MODEL = (404, "model-not-found")
+NO_VERSION = (404, "version-not-found")
+NO_ALIAS = (404, "alias-not-found")
+DELETED = (410, "version-deleted")
+
+
+def resolve(state, model, ref, deleted_too=False):
+    """The number that a ref names, or (status, slug) of its refusal. A ref is
+    ("n", number), ("a", alias), ("d", digest, number) or ("l",)."""
+    record = state.get(("m", model))
+    if record is None or not record.exists:
+        return NO_MODEL
+    if ref[0] == "a":
+        alias = state.get(("a", model, ref[1]))
+        return alias.version if alias else NO_ALIAS
+    if ref[0] == "l":
+        return latest(state, model) or NO_VERSION
+    number = ref[-1]
+    version = state.get(("v", model, number))
+    if version is None or ref[0] == "d" and version.digest not in (None, ref[1]):
+        return NO_VERSION
+    return DELETED if version.deleted and not deleted_too else number
+
+
+def see_ref(state, op, _):
+    return resolve(state, op.args["model"], op.args["ref"])
+
+
+def take_ref(state, op, _, seen):
+    if isinstance(seen, tuple):
+        return [(state, FINISHED)] if op.status is not None and op.says(*seen) else []
+    return [(state, seen)] if op.status in (None, 200, 206, 201) else []
+
+
+def find(state, op, carried):
+    """As a change resolves its ref: from the database, in its transaction."""
+    if op.status == 409 and op.slug() == "conflict":
+        return [(state, FINISHED)] if op.args["ref"][0] in "al" else []
+    seen = see_ref(state, op, carried)
+    if op.status == 409 and isinstance(seen, int):  # refused by a later step
+        return [(state, seen)]
+    return take_ref(state, op, carried, seen)
+
+
+# ---- reads ----------------------------------------------------------------------------
+
+def see_version(state, op, number):
+    return see_document(state, op.args["model"], number)
+
+
+def take_version(state, op, number, seen):
+    model = op.args["model"]
+    fitted = seen and fit_document(seen, op.args["space"], model, number, op.body)
+    return [(learn(state, model, number, seen, fitted), None)] if fitted else []
+
+
+def take_manifest(state, op, number):
+    """The text is held to the request by the client (audit.py); here, which it is."""
+    version = state.get(("v", op.args["model"], number))
+    if (op.body["version"] != number or op.args["seen_digest"] != version.digest
+            and version.digest is not None
+            or [(f["path"], f["size"], f["sha256"]) for f in op.body["files"]]
+            != list(version.content.files)
+            or op.body["metrics"] != version.content.metrics
+            or op.body["params"] != version.content.params):
+        return []
+    if version.digest is None:
+        version = version._replace(digest=op.args["seen_digest"])
+        state = state.set((("v", op.args["model"], number), version))
+    return [(state, None)]
+
+
+def read_ref_of_file(state, op, _, seen):
+    """A file that the version has not is refused once the version is found."""
+    if isinstance(seen, tuple):
+        return take_ref(state, op, _, seen)
+    version = state.get(("v", op.args["model"], seen))
+    for path, size, sha256 in version.content.files:
+        if path == op.args["path"]:
+            fits = op.status in (200, 206) and op.etag == f'"{sha256}"'
+            return [(state, None)] if fits else []
+    return [(state, None)] if op.says(404, "file-not-found") else []
+
+
+def list_versions(state, op, _):
+    model, before = op.args["model"], op.args["before"]
+    record = state.get(("m", model))
+    if record is None or not record.exists:
+        return [(state, None)] if op.says(*NO_MODEL) else []
+    if op.status != 200:
+        return []
+    live = [n for n in reversed(numbers(state, model))
+            if (before is None or n < before) and not state.get(("v", model, n)).deleted]
+    shown = op.body["versions"]
+    page = live[:op.args["limit"]]
+    if ([v["version"] for v in shown] != page
+            or (op.body["next_page_token"] is None) != (len(live) == len(page))):
+        return []
+    for number, one in zip(page, shown, strict=True):
+        seen = see_document(state, model, number)
+        fitted = fit_document(seen, op.args["space"], model, number, one)
+        if fitted is None:
+            return []
+        state = learn(state, model, number, seen, fitted)
+    return [(state, None)]
+
+
+def get_model(state, op, _):
+    record = state.get(("m", op.args["model"]))
+    if record is None or not record.exists:
+        return [(state, None)] if op.says(*NO_MODEL) else []
+    if op.status != 200:
+        return []
+    fitted = fit_model(state, op.args["space"], op.args["model"], op.body)
+    return [(fitted, None)] if fitted else []
+
+
+def list_models(state, op, _):
+    """Of the page, what belongs to this family; its models are neighbours by name."""
+    shown = {one["model"].partition("/")[2]: one for one in op.body}
+    for model in op.args["models"]:
+        record = state.get(("m", model))
+        if (record is not None and record.exists) != (model in shown):
+            return []
+        if model in shown:
+            state = fit_model(state, op.args["space"], model, shown[model])
+            if state is None:
+                return []
+    return [(state, None)]
+
+
+# ---- models ---------------------------------------------------------------------------
+
+def create_model(state, op, _):
+    record = state.get(("m", op.args["model"]))
+    if record is not None and record.exists:
+        fits = op.status is not None and op.says(409, "model-exists")
+        return [(state, None)] if fits else []
+    made = make_model(record, op.args["description"])
+    return show_model(state.set((("m", op.args["model"]), made)), op, 201)
+
+
+def make_model(record, description):
+    if record is None:
+        return Model(True, description, None, 0, 0)
+    return record._replace(exists=True, description=description)
+
+
+def show_model(state, op, status):
+    if op.status is None:
+        return [(state, None)]
+    if op.status != status:
+        return []
+    fitted = fit_model(state, op.args["space"], op.args["model"], op.body)
+    return [(fitted, None)] if fitted else []
+
+
+def patch_model(state, op, _):
+    record = state.get(("m", op.args["model"]))
+    if record is None or not record.exists:
+        return [(state, None)] if op.status is not None and op.says(*NO_MODEL) else []
+    record = record._replace(description=op.args["description"])
+    return show_model(state.set((("m", op.args["model"]), record)), op, 200)
+
+
+def delete_model(state, op, _):
+    record = state.get(("m", op.args["model"]))
+    if record is None or not record.exists:
+        return [(state, None)] if op.status is not None and op.says(*NO_MODEL) else []
+    if record.live > 0:
+        fits = op.status is not None and op.says(409, "model-not-empty")
+        return [(state, None)] if fits else []
+    record = record._replace(exists=False, description=None)
+    if op.status not in (None, 204):
+        return []
+    return [(state.set((("m", op.args["model"]), record)), None)]
+
+
+# ---- publish --------------------------------------------------------------------------
+
+def find_parents(state, op, _):
+    """The numbers that the parents' refs name; 0 for one that names none."""
+    found = []
+    for parent in op.args["parents"]:
+        number = None if parent[0] is None else resolve(state, parent[0], parent[1], True)
+        found.append(0 if isinstance(number, tuple) else number)
+    return [(state, tuple(found))]
+
+
+def publish(state, op, found):
+    args, model = op.args, op.args["model"]
+    record = state.get(("m", model))
+    known = state.get(("k", model, args["key"])) if args["key"] else None
+    if known is not None:
+        return [] if op.status is None else publish_again(state, op, *known)
+    refusal = refuse_publish(state, op, found)
+    if refusal is not None:
+        return [(state, None)] if op.status is not None and refusal(op) else []
+    if op.status not in (None, 201):
+        return []
+    record = make_model(record, None) if record is None or not record.exists else record
+    number = record.last + 1
+    before = state.get(("v", model, number - 1))
+    version = Version(None, None, op.who, args["content"],
+                      tuple((p[0], number or p[1], p[2]) for p, number in
+                            zip(args["parents"], found, strict=True)),
+                      args["tags"], args["description"], None, False)
+    changes = [(("m", model), record._replace(last=number, live=record.live + 1)),
+               (("v", model, number), version)]
+    if args["key"]:
+        changes.append((("k", model, args["key"]), (args["request"], number)))
+    changes += [(("b", sha256), True) for _, _, sha256 in args["content"].files
+                if state.get(("b", sha256)) is not True]
+    state = state.set(*changes)
+    for alias in args["aliases"]:
+        state = point(state, model, alias, number, op.who)
+    if op.status is None:
+        return [(state, None)]
+    if (op.body["version"] != number
+            or before and before.created_at and before.created_at >= op.body["created_at"]):
+        return []
+    seen = see_document(state, model, number)
+    fitted = fit_document(seen, args["space"], model, number, op.body)
+    return [(learn(state, model, number, seen, fitted), None)] if fitted else []
+
+
+def publish_again(state, op, request, number):
+    """The idempotency key is known."""
+    model = op.args["model"]
+    if request != op.args["request"]:
+        return [(state, None)] if op.says(409, "idempotency-conflict") else []
+    if state.get(("v", model, number)).deleted:
+        return [(state, None)] if op.says(*DELETED) else []
+    if op.status != 200:
+        return []
+    seen = see_document(state, model, number)
+    fitted = fit_document(seen, op.args["space"], model, number, op.body)
+    return [(learn(state, model, number, seen, fitted), None)] if fitted else []
+
+
+def refuse_publish(state, op, found):
+    """What says whether an answer is the refusal that is due; None where none is."""
+    for parent, number in zip(op.args["parents"], found, strict=True):
+        if parent[0] is not None and (
+                number == 0 or state.get(("v", parent[0], number)).deleted):
+            return lambda op: op.says(422, "parent-not-found")
+    named = {sha256 for _, _, sha256 in op.args["content"].files}
+    absent = {s for s in named if state.get(("b", s), False) is False}
+    doubtful = {s for s in named if state.get(("b", s), False) is None}
+    missing = (set(op.body["digests"]) if op.status is not None
+               and op.says(409, "blobs-missing") else set())
+    if absent or missing:
+        return lambda op: bool(missing) and absent <= missing <= absent | doubtful
+    return None
+
+
+# ---- changes of a version -------------------------------------------------------------
+
+def peek(state, op, number):
+    """The aliases that the answer shows are read before the COMMIT."""
+    if op.status is None:
+        return [(state, number)]
+    fits = tuple(op.body["aliases"]) == aliases_of(state, op.args["model"], number)
+    return [(state, number)] if fits else []
+
+
+def live(state, op, number):
+    version = state.get(("v", op.args["model"], number))
+    return None if version.deleted else version
+
+
+def show_version(state, op, number, aliases):
+    if op.status is None:
+        return [(state, None)]
+    model = op.args["model"]
+    seen = see_document(state, model, number)
+    fitted = fit_document(seen, op.args["space"], model, number, op.body, aliases=aliases)
+    return [(learn(state, model, number, seen, fitted), None)] if fitted else []
+
+
+def patch_version(state, op, number):
+    version = live(state, op, number)
+    if version is None:
+        return []
+    tags = dict(version.tags)
+    for name, value in op.args["tags"]:
+        tags.pop(name, None) if value is None else tags.update({name: value})
+    version = version._replace(tags=tuple(sorted(tags.items())),
+                               description=op.args["description"])
+    state = state.set((("v", op.args["model"], number), version))
+    return show_version(state, op, number, False)
+
+
+def yank(state, op, number):
+    version = live(state, op, number)
+    if version is None:
+        return []
+    version = version._replace(yank=(op.args["message"], op.who, None))
+    state = state.set((("v", op.args["model"], number), version))
+    return show_version(state, op, number, False)
+
+
+def evaluate(state, op, number):
+    if live(state, op, number) is None:
+        return []
+    evaluation = Evaluation(None, op.args["metrics"], op.args["note"], op.who, None)
+    held = state.get(("e", op.args["model"], number), ())
+    if op.status is not None:
+        evaluation = fit_evaluation(evaluation, op.body)
+        if evaluation is None or any(evaluation.id <= (e.id or 0) for e in held):
+            return []
+    return [(state.set((("e", op.args["model"], number), (evaluation, *held))), None)]
+
+
+def check_use(state, op, number):
+    """Unless forced, a deletion is refused while something hangs on the version."""
+    if isinstance(number, tuple) or op.args["force"]:
+        return [(state, number)]
+    model = op.args["model"]
+    reasons = [("alias", name) for name in aliases_of(state, model, number)]
+    reasons += sorted(
+        ("child", f"{op.args['space']}/{other}@{n}")
+        for other in op.args["models"] for n in numbers(state, other)
+        if not (child := state.get(("v", other, n))).deleted
+        and any(parent[:2] == (model, number) for parent in child.parents))
+    if not reasons:
+        return [(state, number)] if op.status in (None, 200) else []
+    if op.status != 409 or op.slug() != "version-in-use":
+        return []
+    shown = sorted((r["kind"], r["name"]) for r in op.body["reasons"])
+    return [(state, FINISHED)] if shown == sorted(reasons) else []
+
+
+def count_bytes(state, op, number):
+    """Bytes that no other live version names, read before the COMMIT."""
+    if op.status is None:
+        return [(state, number)]
+    if op.status != 200:
+        return []
+    model = op.args["model"]
+    own = {sha256: size for _, size, sha256 in
+           state.get(("v", model, number)).content.files}
+    for other in op.args["models"]:
+        for n in numbers(state, other):
+            version = state.get(("v", other, n))
+            if not version.deleted and (other, n) != (model, number):
+                for _, _, sha256 in version.content.files:
+                    own.pop(sha256, None)
+    return [(state, number)] if op.body["bytes"] == sum(own.values()) else []
+
+
+def delete_version(state, op, number):
+    model = op.args["model"]
+    version = live(state, op, number)
+    if version is None:
+        return []
+    for alias in ALIASES:
+        if alias in aliases_of(state, model, number):
+            state = point(state, model, alias, None, op.who)
+    digest = version.digest
+    if op.status is not None:
+        if op.body["version"] != number or digest not in (None, op.body["digest"]):
+            return []
+        digest = op.body["digest"]
+    record = state.get(("m", model))
+    return [(state.set((("v", model, number), version._replace(deleted=True,
+                                                               digest=digest)),
+                       (("m", model), record._replace(live=record.live - 1))), None)]
+
+
+def restore(state, op, _):
+    model = op.args["model"]
+    number = resolve(state, model, op.args["ref"], True)
+    if isinstance(number, tuple):
+        return [(state, None)] if op.status is not None and op.says(*number) else []
+    version = state.get(("v", model, number))
+    if not version.deleted:
+        fits = op.status is not None and op.says(409, "version-not-deleted")
+        return [(state, None)] if fits else []
+    if op.status not in (None, 200):
+        return []
+    record = state.get(("m", model))
+    state = state.set((("v", model, number), version._replace(deleted=False)),
+                      (("m", model), record._replace(live=record.live + 1)))
+    return show_version(state, op, number, True)
+
+
+CACHED_REF = View(see_ref, take_ref)
+
+STEPS = {
+    "get_version": (CACHED_REF, View(see_version, take_version)),
+    "get_manifest": (CACHED_REF, take_manifest),
+    "get_file": (View(see_ref, read_ref_of_file),),
+    "list_versions": (list_versions,),
+    "get_model": (get_model,),
+    "list_models": (list_models,),
+    "create_model": (create_model,),
+    "patch_model": (patch_model,),
+    "delete_model": (delete_model,),
+    "publish": (find_parents, publish),
+    "patch_version": (find, peek, patch_version),
+    "yank": (find, peek, yank),
+    "evaluate": (find, evaluate),
+    "delete_version": (find, check_use, count_bytes, delete_version),
+    "restore": (restore,),
+}

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One process of clients: its families, told by the run when to go and when to rest.
+
+Families are a process's own, so that processes share nothing but the server. A family is
+put aside after some rounds, before its models grow long, and another begins; at the end
+all are read back.
+"""
+import collections
+import json
+import random
+import traceback
+
+from support.contract import contract
+
+from .audit import Audit
+from .family import Family
+
+ROUNDS = 5  # of a family
+# What a server may answer while faults strike it.
+ALWAYS = {(503, "unavailable"), (503, "outcome-unknown")}
+DISK = ALWAYS | {(500, "internal"), (507, "insufficient-storage")}
+
+
+class Headers(dict):
+    """By any case of their names, as the contract asks for them."""
+
+    def __contains__(self, name):
+        return super().__contains__(name.lower())
+
+    def __getitem__(self, name):
+        return super().__getitem__(name.lower())
+
+    def get(self, name, default=None):
+        return super().get(name.lower(), default)
+
+
+class World:
+    def __init__(self, seed, address, tokens, clients, epoch, faults, families):
+        self.seed = seed
+        self.address = address
+        self.tokens = tokens
+        self.principals = list(tokens)
+        self.clients = clients
+        self.shared_epoch = epoch
+        self.cuts = faults
+        self.faults = faults
+        self.counts = collections.Counter()
+        self.random = random.Random(f"world {seed}")
+        self.made = 0
+        self.slots = families
+        self.families = []
+        self.retired = []
+        self.wrong = []
+        self.disk = False
+        self.asked = 0
+
+    def epoch(self):
+        return self.shared_epoch.value
+
+    def count(self, what):
+        self.counts[what] += 1
+
+    def refusals(self):
+        if not self.faults:
+            return ()
+        return DISK if self.disk else ALWAYS
+
+    def hold_to_contract(self, request, answer):
+        """One answer in fifty, since it takes longer than all the rest."""
+        self.asked += 1
+        if self.asked % 50 == 0:
+            contract().check(request.method, "http://strata" + request.path,
+                             answer.status, Headers(answer.headers),
+                             lambda: json.loads(answer.content))
+
+    # ---- what the run asks for -------------------------------------------------
+
+    def round(self, until, disk):
+        self.disk = disk
+        while len(self.families) < self.slots:
+            self.made += 1
+            family = Family(self, f"{self.seed}-{self.made}", self.clients)
+            family.rounds = self.random.randrange(ROUNDS) if self.made <= self.slots else 0
+            self.families.append(family)
+        for family in self.families:
+            family.run(until)
+        for family in self.families:
+            family.join()
+
+    def rest(self, restarts):
+        """Checks the round; the server is well and idle."""
+        self.disk = False
+        for family in list(self.families):
+            if self.check(family, restarts):
+                Audit(family).round()
+                self.check(family, ())
+            family.rounds += 1
+            if family.wrong or family.rounds >= ROUNDS:
+                self.families.remove(family)
+                if not family.wrong:
+                    self.retired.append(family)
+        return self.report()
+
+    def check(self, family, restarts):
+        before = family.operations
+        fine = family.check(restarts)
+        self.counts["operations"] += family.operations - before
+        if not fine:
+            self.wrong.append(family.wrong)
+        return fine
+
+    def report(self):
+        counts, self.counts = self.counts, collections.Counter()
+        wrong, self.wrong = self.wrong, []
+        linear = [family.linear for family in self.families + self.retired]
+        return counts, wrong, (max((one.most for one in linear), default=0),
+                               sum(one.gave_up for one in linear))
+
+    def end(self):
+        for family in self.retired + self.families:
+            Audit(family).end()
+            self.check(family, ())
+        self.counts["versions read back"] = sum(
+            len([k for k in f.state.entries if k[0] == "v"])
+            for f in self.retired + self.families)
+        return self.report()
+
+
+def serve(pipe, *arguments):
+    """The main loop of a process: (method, arguments) in, result or traceback out."""
+    world = World(*arguments)
+    while True:
+        try:
+            name, *given = pipe.recv()
+        except EOFError:
+            return
+        if name == "stop":
+            return
+        try:
+            pipe.send(("fine", getattr(world, name)(*given)))
+        except Exception:
+            pipe.send(("failed", traceback.format_exc()))
