@@ -9,6 +9,7 @@ import threading
 import time
 
 from .byte_operations import LARGE_PART, ByteMaker, Sent, sha256_of
+from .footprints import meet, set_footprint
 from .linear import Linear, Wrong
 from .operations import WEIGHTS
 from .state import State
@@ -82,6 +83,10 @@ class Family:
         done = [op for client in self.clients for op in client.take()]
         now = time.monotonic_ns()
         self.mark_rivals(done)
+        standing = [m for m in self.models[:2] if all(
+            c.state.get(("m", m)) for c in self.linear.configurations)]
+        for op in done:
+            set_footprint(op, standing)
         events = []
         for op in done:
             events.append((op.invoke, 0, "invoke", op))
@@ -122,12 +127,11 @@ class Family:
     def explain(self, op, events):
         """What a person needs to see why no order explains the answer."""
         near = [e[3] for e in events if e[2] == "invoke" and e[0] <= op.answer
-                and (e[3].conflicts(op) or e[3].reads & op.reads)]
+                and meet(e[3].reads | e[3].writes, op.reads | op.writes)]
         states = []
-        names = op.reads | op.writes
+        names = {n[1] for n in op.reads | op.writes if isinstance(n, tuple) and n[1:]}
         for c in self.linear.configurations[:3]:
-            shown = {k: r for k, r in c.state.entries.items()
-                     if k[1] in names or k in names}
+            shown = {k: r for k, r in c.state.entries.items() if k[1] in names}
             latest = dict(list(shown.items())[-40:])
             states.append(f"{latest} open {c.open}")
         self.wrong = (

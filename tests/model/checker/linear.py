@@ -27,8 +27,12 @@ on other objects, and those that commute, cost nothing.
 """
 import itertools
 
+from .footprints import meet
+from .state import Before
+
 FINISHED = "finished"
-LIMIT = 40_000  # configurations looked at for one answer
+BEAM = 40        # configurations kept in the first, quick search
+LIMIT = 30_000   # configurations looked at for one answer
 
 
 class Wrong(Exception):
@@ -64,8 +68,8 @@ class Operation:
         return any(self.says(*refusal) for refusal in refusals)
 
     def conflicts(self, other):
-        return bool(self.writes & (other.reads | other.writes)
-                    or other.writes & self.reads)
+        return bool(self.writes and meet(self.writes, other.reads | other.writes)
+                    or other.writes and meet(other.writes, self.reads))
 
     def __repr__(self):
         body = self.body if not isinstance(self.body, bytes) else len(self.body)
@@ -75,7 +79,8 @@ class Operation:
 
 class Configuration:
     """`open`: {operation: (steps done, carried)} of operations not yet answered.
-    `recent`: (state before, writer) of changes that caches may not show yet."""
+    `recent`: {entry of the state: ((record before, writer), ...), oldest first} of changes
+    that caches may not show yet."""
 
     __slots__ = ("state", "open", "recent", "key")
 
@@ -84,15 +89,18 @@ class Configuration:
         self.open = open_
         self.recent = recent
         self.key = (state.key, frozenset(open_.items()),
-                    tuple((before.key, writer) for before, writer in recent))
+                    frozenset((entry, tuple(writer for _, writer in changes))
+                              for entry, changes in recent.items()))
 
 
 class View:
     """A step that reads from a cache: `see(state, operation, carried)` is what it shows,
+    `touches(operation, carried, entry)` whether an entry of the state counts for it,
     `match(state, operation, carried, seen)` the outcome, as that of any other step."""
 
-    def __init__(self, see, match):
+    def __init__(self, see, touches, match):
         self.see = see
+        self.touches = touches
         self.match = match
 
 
@@ -100,15 +108,33 @@ class Linear:
     """The configurations of one family, taken through its history."""
 
     def __init__(self, state):
-        self.configurations = [Configuration(state, {}, ())]
+        self.configurations = [Configuration(state, {}, {})]
         self.alive = {}    # id: operation under way, or with its outcome unknown
         self.all = {}      # id: operation, as long as the caches may matter
         self.most = 1
-        self.gave_up = 0
+        self.seconds = 0   # how often the first search was not enough
+        self.gave_up = 0   # how often LIMIT ended the second
+        self.beam = BEAM
 
     def run(self, events):
-        """`events`: (time, order, what, operation) sorted; `what` is "invoke", "answer"
-        or "restart". Raises Wrong with the operation that cannot be."""
+        """`events`: (time, order, what, operation) sorted; `what` is "invoke", "answer",
+        or "restart" with a list of operations. Raises Wrong with the operation that
+        cannot be.
+
+        The first search lets operations without an answer happen one at a time, or where
+        an answer asks for them, and keeps a few configurations; what it finds is an
+        order. Only when it finds none does the second one look at everything."""
+        start = self.configurations
+        try:
+            self.go_through(events, BEAM)
+        except Wrong:
+            self.configurations = start
+            self.seconds += 1
+            self.go_through(events, None)
+
+    def go_through(self, events, beam):
+        self.beam = beam
+        self.alive.clear()
         for _, _, what, operation in events:
             if what == "invoke":
                 self.alive[operation.id] = self.all[operation.id] = operation
@@ -128,10 +154,10 @@ class Linear:
         if isinstance(step, View):
             outcomes = [outcome for seen in self.seen(configuration, operation, step,
                                                       carried)
-                        for outcome in step.match(configuration.state, operation,
-                                                  carried, seen)]
+                        for outcome in step.match(configuration.state.begin(),
+                                                  operation, carried, seen)]
         else:
-            outcomes = step(configuration.state, operation, carried)
+            outcomes = step(configuration.state.begin(), operation, carried)
         made = []
         for state, carried_on in outcomes:
             is_last = carried_on == FINISHED or done + 1 == len(operation.steps)
@@ -139,24 +165,30 @@ class Linear:
             open_[operation.id] = (FINISHED, None) if is_last else (done + 1, carried_on)
             recent = configuration.recent
             if operation.writes and state.key != configuration.state.key:
-                recent += ((configuration.state, operation.id),)
+                recent = recent.copy()
+                for entry, before in state.log:
+                    held = recent.get(entry, ())
+                    if not held or held[-1][1] != operation.id:
+                        recent[entry] = (*held, (before, operation.id))
             made.append(Configuration(state, open_, recent))
         return made
 
     def seen(self, configuration, operation, view, carried):
-        """What a cache may show: the newest, and what changes not yet answered when the
-        read began have replaced."""
-        newer = view.see(configuration.state, operation, carried)
-        values = [newer]
-        for before, writer in reversed(configuration.recent):
-            older = view.see(before, operation, carried)
-            if older != newer:
-                settled = self.all[writer].settled
-                if settled is not None and settled < operation.invoke:
-                    break
-                if older not in values:
-                    values.append(older)
-            newer = older
+        """What a cache may show: the newest, and what is replaced by changes not yet
+        answered when the read began; each of these may be seen or not."""
+        state = configuration.state
+        values = [view.see(state, operation, carried)]
+        chains = {entry: changes for entry, changes in configuration.recent.items()
+                  if view.touches(operation, carried, entry)}
+        hidden = {writer for changes in chains.values() for _, writer in changes
+                  if (settled := self.all[writer].settled) is None
+                  or settled >= operation.invoke}
+        for count in range(1, len(hidden) + 1):
+            for unseen in itertools.combinations(hidden, count):
+                before = Before(state, undo(chains, unseen))
+                value = view.see(before, operation, carried)
+                if value not in values:
+                    values.append(value)
         return values
 
     def related(self, operation):
@@ -173,22 +205,36 @@ class Linear:
     def reach(self, operation):
         """All configurations in which it has happened, without the needless ones."""
         related = self.related(operation)
+        lost = sum(other.status is None for other in related)
+        most = lost if self.beam is None else min(lost, 1)
+        reached = self.search(operation, related, most)
+        while not reached and most < lost:
+            most += 1
+            reached = self.search(operation, related, most)
+        return self.reduce(reached, related)
+
+    def search(self, operation, related, most):
+        """`most`: how many operations without an answer may happen now."""
         reached, looked = {}, {c.key for c in self.configurations}
-        stack = list(self.configurations)
+        stack = [(c, 0) for c in self.configurations]
         while stack:
-            configuration = stack.pop()
+            configuration, lost = stack.pop()
             if configuration.open.get(operation.id, (0,))[0] == FINISHED:
                 reached[configuration.key] = configuration
                 continue
             if len(looked) > LIMIT:
-                self.gave_up += 1
+                self.gave_up += self.beam is None
                 break
             for other in related:
+                more = lost + (other.status is None and other is not operation
+                               and other.id not in configuration.open)
+                if more > most:
+                    continue
                 for made in self.advance(configuration, other):
                     if made.key not in looked:
                         looked.add(made.key)
-                        stack.append(made)
-        return self.reduce(reached, related)
+                        stack.append((made, more))
+        return reached
 
     def reduce(self, reached, related):
         """Takes out what another configuration can still become."""
@@ -238,24 +284,44 @@ class Linear:
                                  self.prune(c.recent, oldest))
             kept[made.key] = made
         self.configurations = list(kept.values())
+        if self.beam is not None and len(kept) > self.beam:
+            self.configurations.sort(key=self.count_lost)
+            del self.configurations[self.beam:]
         self.most = max(self.most, len(kept))
+
+    def count_lost(self, configuration):
+        return sum(self.all[i].status is None for i in configuration.open)
 
     def prune(self, recent, oldest):
         """What no read under way can see any more."""
-        skip = 0
-        for _, writer in recent:
-            settled = self.all[writer].settled
-            if settled is None or oldest is not None and settled >= oldest:
-                break
-            skip += 1
-        return recent[skip:]
+        kept = {}
+        for entry, changes in recent.items():
+            for at in range(len(changes) - 1, -1, -1):
+                settled = self.all[changes[at][1]].settled
+                if settled is not None and (oldest is None or settled < oldest):
+                    changes = changes[at + 1:]
+                    break
+            if changes:
+                kept[entry] = changes
+        return kept
 
     def rest(self):
         """Between rounds: nothing runs, no cache lags."""
         kept = {}
         for c in self.configurations:
-            made = Configuration(c.state, {}, ())
+            made = Configuration(c.state, {}, {})
             kept[made.key] = made
         self.configurations = list(kept.values())
         self.alive.clear()
         self.all.clear()
+
+
+def undo(chains, unseen):
+    """{entry: record} where the newest changes of each entry are by these writers."""
+    undone = {}
+    for entry, changes in chains.items():
+        for before, writer in reversed(changes):
+            if writer not in unseen:
+                break
+            undone[entry] = before
+    return undone

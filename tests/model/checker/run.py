@@ -37,7 +37,7 @@ class Run:
         self.struck = collections.Counter()
         self.wrong = []
         self.rounds = 0
-        self.most = self.gave_up = 0
+        self.most = self.second_searches = self.gave_up = 0
         self.processes = 2
         self.families = max(1, clients // (4 * self.processes))
         self.per_family = max(2, clients // (self.processes * self.families))
@@ -125,11 +125,14 @@ class Run:
         self.take(self.all("rest", restarts))
 
     def take(self, reports):
-        for counts, wrong, (most, gave_up) in reports:
+        searches = []
+        for counts, wrong, search in reports:
             self.counts += counts
             self.wrong += wrong
-            self.most = max(self.most, most)
-            self.gave_up = max(self.gave_up, gave_up)
+            searches.append(search)
+        self.most = max(self.most, *(most for most, _, _ in searches))
+        self.second_searches = sum(second for _, second, _ in searches)
+        self.gave_up = sum(gave_up for _, _, gave_up in searches)
         for text in self.wrong:
             self.say(f"WRONG (seed {self.seed}): {text}")
 
@@ -153,8 +156,9 @@ class Run:
     def summary(self):
         done = self.counts["operations"]
         lines = [f"{self.rounds} rounds; {done} operations in {self.took:.0f} s "
-                 f"({done / self.took:.0f}/s); at most {self.most} states possible at "
-                 f"once; {self.gave_up} searches given up"]
+                 f"({done / self.took:.0f}/s)",
+                 f"  searches: at most {self.most} configurations at once, "
+                 f"{self.second_searches} second ones, {self.gave_up} given up"]
         lines += [f"  {name}: {count}" for name, count in sorted(self.counts.items())
                   if name != "operations"]
         lines += [f"  fault: {name}: {count}" for name, count in sorted(

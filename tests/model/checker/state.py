@@ -75,33 +75,56 @@ class Token(NamedTuple):
     revoked: bool
 
 
+ABSENT = object()
+
+
 class State:
-    """`key` is equal for equal states: the hashes of all entries, combined."""
+    """`key` is equal for equal states: the hashes of all entries, combined. `log` holds
+    (key, record before) of the changes since `begin`."""
 
-    __slots__ = ("entries", "key")
+    __slots__ = ("entries", "key", "log")
 
-    def __init__(self, entries=None, key=0):
+    def __init__(self, entries=None, key=0, log=()):
         self.entries = entries if entries is not None else {}
         self.key = key
+        self.log = log
 
     def get(self, key, default=None):
         return self.entries.get(key, default)
 
+    def begin(self):
+        return State(self.entries, self.key) if self.log else self
+
     def set(self, *pairs):
         """The state with these (key, record) pairs; ABSENT takes one out."""
-        entries, key = self.entries.copy(), self.key
+        entries, key, log = self.entries.copy(), self.key, list(self.log)
         for name, record in pairs:
-            if name in entries:
-                key ^= hash((name, entries[name]))
+            before = entries.get(name, ABSENT)
+            log.append((name, before))
+            if before is not ABSENT:
+                key ^= hash((name, before))
             if record is ABSENT:
                 entries.pop(name, None)
             else:
                 entries[name] = record
                 key ^= hash((name, record))
-        return State(entries, key)
+        return State(entries, key, tuple(log))
 
 
-ABSENT = object()
+class Before:
+    """A state in which some entries are as they were: `undone` is {key: record}."""
+
+    __slots__ = ("state", "undone")
+
+    def __init__(self, state, undone):
+        self.state = state
+        self.undone = undone
+
+    def get(self, key, default=None):
+        record = self.undone.get(key)
+        if record is None:
+            return self.state.get(key, default)
+        return default if record is ABSENT else record
 
 
 def numbers(state, model):
@@ -113,7 +136,7 @@ def latest(state, model):
     """The highest number neither deleted nor yanked, None when there is none."""
     for number in reversed(numbers(state, model)):
         version = state.get(("v", model, number))
-        if not version.deleted and version.yank is None:
+        if version and not version.deleted and version.yank is None:
             return number
     return None
 

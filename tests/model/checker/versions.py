@@ -40,6 +40,22 @@ def see_ref(state, op, _):
     return resolve(state, op.args["model"], op.args["ref"])
 
 
+def touches_ref(op, _, entry):
+    ref = op.args["ref"]
+    if entry[1] != op.args["model"]:
+        return False
+    if ref[0] == "l":
+        return entry[0] in "mv"
+    return entry[0] == "a" and entry[2] == ref[1] if ref[0] == "a" else (
+        entry[0] == "v" and entry[2] == ref[-1])
+
+
+def touches_document(op, number, entry):
+    if entry[1] != op.args["model"]:
+        return False
+    return entry[0] == "a" or entry[0] in "ve" and entry[2] == number
+
+
 def take_ref(state, op, _, seen):
     if isinstance(seen, tuple):
         return [(state, FINISHED)] if op.status is not None and op.says(*seen) else []
@@ -399,12 +415,12 @@ def restore(state, op, _):
     return show_version(state, op, number, True)
 
 
-CACHED_REF = View(see_ref, take_ref)
+CACHED_REF = View(see_ref, touches_ref, take_ref)
 
 STEPS = {
-    "get_version": (CACHED_REF, View(see_version, take_version)),
+    "get_version": (CACHED_REF, View(see_version, touches_document, take_version)),
     "get_manifest": (CACHED_REF, take_manifest),
-    "get_file": (View(see_ref, read_ref_of_file),),
+    "get_file": (View(see_ref, touches_ref, read_ref_of_file),),
     "list_versions": (list_versions,),
     "get_model": (get_model,),
     "list_models": (list_models,),

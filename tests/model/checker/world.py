@@ -114,6 +114,7 @@ class World:
         wrong, self.wrong = self.wrong, []
         linear = [family.linear for family in self.families + self.retired]
         return counts, wrong, (max((one.most for one in linear), default=0),
+                               sum(one.seconds for one in linear),
                                sum(one.gave_up for one in linear))
 
     def end(self):
