@@ -2,13 +2,15 @@
 """The reference for blobs, uploads and tokens; steps as in versions.py.
 
 An upload is open, closing (being completed or given up at this moment), done or gone.
-After a `complete`, a part or a DELETE whose answer was lost, it or its part is `unsure`:
-every state that the operation can leave behind is then allowed, until an answer says
-which it is.
+Bytes are changed in several transactions. When the answer to such a change is lost, no
+instant is looked for: from its invocation on the upload is `unsure` (a part, a blob:
+perhaps there). Every state that the change can leave behind is then allowed until an
+answer, given when the change can happen no more, says which it is.
 """
-from .linear import FINISHED
-from .state import Token, Upload
+from .state import FINISHED, Token, Upload
 
+# Changes of bytes: any failure leaves them in doubt.
+IN_STEPS = {"put_blob", "put_part", "complete", "give_up"}
 NOT_FOUND = (404, "upload-not-found")
 NOT_OPEN = (409, "upload-not-open")
 MISMATCH = (422, "digest-mismatch")
@@ -23,12 +25,44 @@ def perhaps_here(state, sha256):
     return state if ("b", sha256) in state.entries else state.set((("b", sha256), None))
 
 
+def doubt(state, op):
+    """The state after a change of bytes that may have begun, and may still go on."""
+    if op.kind == "put_blob":
+        return perhaps_here(state, op.args["sha256"]) if op.args["right"] else state
+    key, upload = find(state, op)
+    if upload is None or upload.state == "gone":
+        return state
+    if op.kind == "put_part" and not op.args["fault"]:
+        held = upload.parts[op.args["number"]]
+        if held is None:
+            upload = set_part(upload, op.args["number"], (op.args["bytes"], False))
+    if op.kind == "complete" and all(part is not None for part in upload.parts):
+        sha256 = op.args["digest_of"](tuple(part[0] for part in upload.parts))
+        if upload.sha256 in (None, sha256):
+            state = perhaps_here(state, sha256)
+            upload = upload._replace(sha256=sha256)
+    return keep(state, key, upload._replace(doubts=upload.doubts | {op.id}))
+
+
+def settle_doubt(state, op):
+    """It can happen no more."""
+    key, upload = find(state, op) if op.kind != "put_blob" else (None, None)
+    if upload is None or op.id not in upload.doubts:
+        return state
+    return state.set((key, upload._replace(doubts=upload.doubts - {op.id})))
+
+
+def keep(state, key, upload):
+    """The state with the upload, which is unsure as long as there are doubts."""
+    if upload.doubts and upload.state != "gone":
+        upload = upload._replace(state="unsure")
+    return state if state.get(key) == upload else state.set((key, upload))
+
+
 def put_blob(state, op, _):
     sha256 = op.args["sha256"]
     if not op.args["right"]:
-        return [(state, None)] if op.status is None or op.says(*MISMATCH) else []
-    if op.status is None:
-        return [(perhaps_here(state, sha256), None)]
+        return [(state, None)] if op.says(*MISMATCH) else []
     presence = state.get(("b", sha256), False)
     if op.status == 200 and presence is False or op.status == 201 and presence is True:
         return []
@@ -58,7 +92,7 @@ def begin_upload(state, op, _):
             or op.body.get("sha256") != sha256):
         return []
     parts = (None,) * -(-op.body["size"] // op.body["part_size"])
-    upload = Upload(op.who, op.args["size"], sha256, parts, "open", None)
+    upload = Upload(op.who, op.args["size"], sha256, parts, "open", None, frozenset())
     return [(state.set((("u", op.body["id"]), upload)), None)]
 
 
@@ -78,19 +112,24 @@ def fades(upload, op):
 
 def gone(upload, op):
     until = op.settled if op.settled is not None else float("inf")
-    return upload._replace(state="gone", parts=(), ended=(op.id, until))
+    return upload._replace(state="gone", parts=(), ended=(op.id, until),
+                           doubts=frozenset())
 
 
 def put_part(state, op, _):
     key, upload = find(state, op)
     number, bytes_, args = op.args["number"], op.args["bytes"], op.args
     if upload is None:
-        return [(state, None)] if op.status is not None and op.says(*NOT_FOUND) else []
+        return [(state, None)] if op.says(*NOT_FOUND) else []
     if upload.state == "gone":
-        fits = op.status is not None and (op.says(*NOT_FOUND) or fades(upload, op) and (
+        fits = (op.says(*NOT_FOUND) or fades(upload, op) and (
             op.says(*NOT_OPEN) or op.says(*MISMATCH)
             or op.says(409, "part-superseded")))
         return [(state, None)] if fits else []
+    if upload.state == "unsure" and op.says_any(NOT_FOUND, MISMATCH):
+        maybe = [(keep(state, key, gone(upload, op)), None)]
+        return maybe if args["fault"] != "digest" or op.status == 404 else [
+            (state, None), *maybe]
     if args["fault"] == "range":
         return [(state, None)] if op.says(422, "part-out-of-range") else []
     if args["fault"] == "length":
@@ -98,8 +137,6 @@ def put_part(state, op, _):
     open_ = upload.state in ("open", "unsure")
     if op.status == 409 and op.slug() == "upload-not-open":
         return [(state, None)] if upload.state != "open" else []
-    if upload.state == "unsure" and op.says_any(NOT_FOUND, MISMATCH):
-        return [(state.set((key, gone(upload, op))), None)]
     if not open_:
         return []
     if args["fault"] == "digest":
@@ -109,21 +146,15 @@ def put_part(state, op, _):
 
 def keep_part(state, op, key, upload, number, bytes_):
     held = upload.parts[number] if upload.parts else None
-    if op.status is None:
-        if held is not None and held[1]:
-            return []
-        return [(state.set((key, set_part(upload, number, (bytes_, False)))), None)]
-    if op.status == 409 and op.slug() == "part-superseded":
+    if op.says(409, "part-superseded"):
         return [(state, None)] if op.rival else []
-    if op.status == 409 and op.slug() == "part-conflict":
+    if op.says(409, "part-conflict"):
         fits = held is not None and (held[0] != bytes_ or not held[1])
         return [(state, None)] if fits else []
     if op.status != 204 or held is not None and held[1] and held[0] != bytes_:
         return []
-    if held == (bytes_, True) and upload.state == "open":
-        return [(state, None)]
     upload = set_part(upload, number, (bytes_, True))._replace(state="open")
-    return [(state.set((key, upload)), None)]
+    return [(keep(state, key, upload), None)]
 
 
 def set_part(upload, number, part):
@@ -138,7 +169,7 @@ def get_upload(state, op, _):
         return [(state, None)] if op.says(*NOT_FOUND) else []
     if op.status == 404:
         if upload.state == "unsure":
-            return [(state.set((key, gone(upload, op))), None)]
+            return [(keep(state, key, gone(upload, op)), None)]
         fits = upload.state == "gone" and op.says(*NOT_FOUND)
         return [(state, None)] if fits else []
     if op.status != 200 or op.body["size"] != upload.size:
@@ -167,15 +198,13 @@ def see_parts(state, op, key, upload):
             return []
         parts.append((part[0], True) if number in received else part)
     fuller = upload._replace(parts=tuple(parts), state="open")
-    return [(state if fuller == upload else state.set((key, fuller)), None)]
+    return [(keep(state, key, fuller), None)]
 
 
 # ---- complete: closed, then the blob is there, then the upload is done ------------------
 
 def close_upload(state, op, _):
     key, upload = find(state, op)
-    if op.status is None:
-        return lose_complete(state, op, key, upload)
     if upload is None:
         return [(state, FINISHED)] if op.says(*NOT_FOUND) else []
     if upload.state == "gone":
@@ -192,7 +221,7 @@ def close_upload(state, op, _):
         fits = upload.state != "closing" and surely <= missing <= perhaps
         return [(state, FINISHED)] if fits and missing else []
     if upload.state == "unsure" and op.says(*NOT_FOUND):
-        return [(state.set((key, gone(upload, op))), FINISHED)]
+        return [(keep(state, key, gone(upload, op)), FINISHED)]
     if upload.state == "closing" or any(part is None for part in upload.parts):
         return []
     sha256 = op.args["digest_of"](tuple(part[0] for part in upload.parts))
@@ -200,21 +229,10 @@ def close_upload(state, op, _):
     if op.status == 201 and matches and op.body == {"sha256": sha256,
                                                     "size": upload.size}:
         upload = upload._replace(state="closing", sha256=sha256)
-        return [(state.set((key, upload)), "fine")]
+        return [(keep(state, key, upload), "fine")]
     if op.says(*MISMATCH) and not matches:
-        return [(state.set((key, upload._replace(state="closing"))), "discard")]
+        return [(keep(state, key, upload._replace(state="closing")), "discard")]
     return []
-
-
-def lose_complete(state, op, key, upload):
-    if upload is None or upload.state in ("gone", "done"):
-        return []
-    if all(part is not None for part in upload.parts):
-        sha256 = op.args["digest_of"](tuple(part[0] for part in upload.parts))
-        if upload.sha256 in (None, sha256):
-            state = perhaps_here(state, sha256)
-            upload = upload._replace(sha256=sha256)
-    return [(state.set((key, upload._replace(state="unsure"))), FINISHED)]
 
 
 def record_blob(state, op, how):
@@ -224,27 +242,25 @@ def record_blob(state, op, how):
 def end_upload(state, op, how):
     key, upload = find(state, op)
     ended = upload._replace(state="done") if how == "fine" else gone(upload, op)
-    return [(state.set((key, ended)), None)]
+    return [(keep(state, key, ended), None)]
 
 
 def give_up(state, op, _):
     key, upload = find(state, op)
     if upload is None or upload.state == "gone":
-        fits = op.status is not None and (op.says(*NOT_FOUND) or (
+        fits = (op.says(*NOT_FOUND) or (
             upload is not None and fades(upload, op) and op.says(*NOT_OPEN)))
         return [(state, FINISHED)] if fits else []
-    if op.status is None:
-        return [(state.set((key, upload._replace(state="unsure"))), FINISHED)]
     if op.says(*NOT_OPEN):
         fits = upload.state in ("closing", "unsure")
         return [(state, FINISHED)] if fits else []
     if upload.state == "unsure" and op.says(*NOT_FOUND):
-        return [(state.set((key, gone(upload, op))), FINISHED)]
+        return [(keep(state, key, gone(upload, op)), FINISHED)]
     if op.status != 204 or upload.state == "closing":
         return []
     if upload.state == "done":
-        return [(state.set((key, gone(upload, op))), FINISHED)]
-    return [(state.set((key, upload._replace(state="closing"))), "discard")]
+        return [(keep(state, key, gone(upload, op)), FINISHED)]
+    return [(keep(state, key, upload._replace(state="closing")), "discard")]
 
 
 # ---- tokens -----------------------------------------------------------------------------

@@ -9,14 +9,13 @@ import threading
 import time
 
 from .byte_operations import LARGE_PART, ByteMaker, Sent, sha256_of
+from .bytes import IN_STEPS
 from .footprints import meet, set_footprint
-from .linear import Linear, Wrong
+from .linear import Linear, Undecided, Wrong
 from .operations import WEIGHTS
 from .state import State
 from .wire import Lost, NotSent, Wire
 
-# Changes of bytes go in several transactions: any failure leaves them in doubt.
-IN_STEPS = {"put_blob", "put_part", "complete", "give_up"}
 # Their effect cannot be seen when the answer is lost: nobody knows the id.
 UNSEEN = {"begin_upload", "create_token"}
 LARGE_HASH = hashlib.sha256(LARGE_PART)
@@ -43,6 +42,7 @@ class Family:
         self.times = collections.deque(maxlen=40)
         self.operations = 0
         self.wrong = None
+        self.is_over = False
         self.clients = [Client(self, f"{tag}-{n}", world.principals[n % 2])
                         for n in range(clients)]
 
@@ -93,17 +93,21 @@ class Family:
             if op.status is not None:
                 events.append((op.answer, 1, "answer", op))
         open_ = [op for op in done if op.status is None]
-        for killed, ready in restarts:
+        for killed, ready in [*restarts, (now, now)]:
             ended = [op for op in open_ if op.invoke < killed]
             open_ = [op for op in open_ if op.invoke >= killed]
             events.append((ready, 0.5, "restart", ended))
             settle(ended, ready)
-        events.append((now, 0.5, "restart", open_))
-        settle(open_, now)
+            events += [(op.settled, 0.5, "settled", op) for op in ended
+                       if op.kind in IN_STEPS]
         events.sort(key=lambda event: event[:2])
         self.operations += sum(op.status is not None for op in done)
         try:
             self.linear.run(events)
+        except Undecided:
+            self.world.count("histories too long to decide")
+            self.is_over = True
+            return False
         except Wrong as wrong:
             self.explain(wrong.args[0], events)
             return False
@@ -240,6 +244,7 @@ class Client:
         self.world.count(f"{status} {slug}")
         if (status, slug) not in self.world.refusals():
             raise AssertionError(f"{op!r}: {status} {body}")
+        time.sleep(0.01)
         if slug == "outcome-unknown" or op.kind in IN_STEPS:
             self.unknown(op, settled=time.monotonic_ns())
 

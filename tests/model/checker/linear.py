@@ -26,17 +26,24 @@ Configurations that only differ in what can as well happen later are not kept: o
 on other objects, and those that commute, cost nothing.
 """
 import itertools
+import time
 
+from .bytes import IN_STEPS, doubt, settle_doubt
 from .footprints import meet
-from .state import Before
+from .state import FINISHED, Before
 
-FINISHED = "finished"
-BEAM = 40        # configurations kept in the first, quick search
-LIMIT = 30_000   # configurations looked at for one answer
+# The searches, each when the one before has found no order: how many configurations are
+# kept, how many are looked at for one answer, whether changes may have several instants.
+SEARCHES = ((40, 4_000, False), (300, 10_000, True), (None, 100_000, True))
+SECONDS = 30  # for the last
 
 
 class Wrong(Exception):
     """No order explains the answer."""
+
+
+class Undecided(Exception):
+    """Too many orders to look at."""
 
 
 class Operation:
@@ -112,41 +119,70 @@ class Linear:
         self.alive = {}    # id: operation under way, or with its outcome unknown
         self.all = {}      # id: operation, as long as the caches may matter
         self.most = 1
-        self.seconds = 0   # how often the first search was not enough
-        self.gave_up = 0   # how often LIMIT ended the second
-        self.beam = BEAM
+        self.again = 0     # how often the first search was not enough
 
     def run(self, events):
         """`events`: (time, order, what, operation) sorted; `what` is "invoke", "answer",
-        or "restart" with a list of operations. Raises Wrong with the operation that
+        "settled" (a change of bytes without an answer is over), or "restart" with a list of
+        operations that are. Raises Wrong with the operation that
         cannot be.
 
         The first search lets operations without an answer happen one at a time, or where
         an answer asks for them, and keeps a few configurations; what it finds is an
-        order. Only when it finds none does the second one look at everything."""
+        order. Only when it finds none do the next ones look at more, the last at all."""
         start = self.configurations
-        try:
-            self.go_through(events, BEAM)
-        except Wrong:
+        for number, search in enumerate(SEARCHES):
+            self.beam, self.limit, self.split = search
+            self.deadline = time.monotonic() + SECONDS
+            self.again += number > 0
             self.configurations = start
-            self.seconds += 1
-            self.go_through(events, None)
+            try:
+                return self.go_through(events)
+            except Wrong:
+                if self.beam is None:
+                    raise
 
-    def go_through(self, events, beam):
-        self.beam = beam
+    def go_through(self, events):
         self.alive.clear()
         for _, _, what, operation in events:
-            if what == "invoke":
+            if what == "settled":
+                self.map(settle_doubt, operation)
+            elif what == "invoke" and operation.status is None and (
+                    operation.kind in IN_STEPS):
+                self.map(doubt, operation)
+            elif what == "invoke":
                 self.alive[operation.id] = self.all[operation.id] = operation
             elif what == "answer":
                 self.answer(operation)
             else:
                 self.expire(operation)
 
+    def map(self, change, operation):
+        """Takes every configuration's state through a change of bytes without an answer
+        (bytes.py)."""
+        self.configurations = list({
+            made.key: made for made in (
+                Configuration(change(c.state.begin(), operation), c.open, c.recent)
+                for c in self.configurations)}.values())
+
     # ---- steps -----------------------------------------------------------------
 
     def advance(self, configuration, operation):
-        """The configurations after this operation's next step."""
+        """The configurations after this operation's next step; in the first search after
+        all steps of a change, at one instant."""
+        made = self.one_step(configuration, operation)
+        if self.split or not operation.writes:
+            return made
+        over = []
+        while made:
+            one = made.pop()
+            if one.open[operation.id][0] == FINISHED:
+                over.append(one)
+            else:
+                made += self.one_step(one, operation)
+        return over
+
+    def one_step(self, configuration, operation):
         done, carried = configuration.open.get(operation.id, (0, None))
         if done == FINISHED:
             return []
@@ -158,20 +194,21 @@ class Linear:
                                                   operation, carried, seen)]
         else:
             outcomes = step(configuration.state.begin(), operation, carried)
-        made = []
-        for state, carried_on in outcomes:
-            is_last = carried_on == FINISHED or done + 1 == len(operation.steps)
-            open_ = configuration.open.copy()
-            open_[operation.id] = (FINISHED, None) if is_last else (done + 1, carried_on)
-            recent = configuration.recent
-            if operation.writes and state.key != configuration.state.key:
-                recent = recent.copy()
-                for entry, before in state.log:
-                    held = recent.get(entry, ())
-                    if not held or held[-1][1] != operation.id:
-                        recent[entry] = (*held, (before, operation.id))
-            made.append(Configuration(state, open_, recent))
-        return made
+        return [self.carry_on(configuration, operation, done + 1, state, carried_on)
+                for state, carried_on in outcomes]
+
+    def carry_on(self, configuration, operation, done, state, carried):
+        is_last = carried == FINISHED or done == len(operation.steps)
+        open_ = configuration.open.copy()
+        open_[operation.id] = (FINISHED, None) if is_last else (done, carried)
+        recent = configuration.recent
+        if operation.writes and state.key != configuration.state.key:
+            recent = recent.copy()
+            for entry, before in state.log:
+                held = recent.get(entry, ())
+                if not held or held[-1][1] != operation.id:
+                    recent[entry] = (*held, (before, operation.id))
+        return Configuration(state, open_, recent)
 
     def seen(self, configuration, operation, view, carried):
         """What a cache may show: the newest, and what is replaced by changes not yet
@@ -215,6 +252,8 @@ class Linear:
 
     def search(self, operation, related, most):
         """`most`: how many operations without an answer may happen now."""
+        if self.beam is None and time.monotonic() > self.deadline:
+            raise Undecided
         reached, looked = {}, {c.key for c in self.configurations}
         stack = [(c, 0) for c in self.configurations]
         while stack:
@@ -222,8 +261,9 @@ class Linear:
             if configuration.open.get(operation.id, (0,))[0] == FINISHED:
                 reached[configuration.key] = configuration
                 continue
-            if len(looked) > LIMIT:
-                self.gave_up += self.beam is None
+            if len(looked) > self.limit:
+                if self.beam is None:
+                    raise Undecided
                 break
             for other in related:
                 more = lost + (other.status is None and other is not operation
@@ -276,7 +316,8 @@ class Linear:
                     for c in configurations):
                 over.add(operation.id)
                 del self.alive[operation.id]
-        oldest = min((o.invoke for o in self.alive.values()), default=None)
+        oldest = min((o.invoke for o in self.alive.values() if not o.writes),
+                     default=None)
         kept = {}
         for c in configurations:
             made = Configuration(c.state,

@@ -31,7 +31,8 @@ class Request:
     __slots__ = ("operation", "method", "path", "body", "headers", "token")
 
     def __init__(self, operation, method, path, body=None, headers=(), token=None):
-        operation.steps = STEPS[operation.kind]
+        operation.steps = (versions.steps_of(operation) if operation.kind == "publish"
+                           else STEPS[operation.kind])
         self.operation = operation
         self.method = method
         self.path = "/api/v1" + path

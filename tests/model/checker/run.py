@@ -24,7 +24,7 @@ class Run:
     """`operations`: how many answers, at least; `clients` of each family, two families a
     process."""
 
-    def __init__(self, server, seed, *, operations, clients=16, faults=True, seconds=4,
+    def __init__(self, server, seed, *, operations, clients=16, faults=True, seconds=3,
                  say=print):
         self.server = server
         self.seed = seed
@@ -37,7 +37,7 @@ class Run:
         self.struck = collections.Counter()
         self.wrong = []
         self.rounds = 0
-        self.most = self.second_searches = self.gave_up = 0
+        self.most = self.again = 0
         self.processes = 2
         self.families = max(1, clients // (4 * self.processes))
         self.per_family = max(2, clients // (self.processes * self.families))
@@ -60,7 +60,7 @@ class Run:
             self.begin(epoch)
             while self.counts["operations"] < self.operations and not self.wrong:
                 self.round(strikes)
-                if self.rounds % 10 == 0:
+                if self.rounds % 6 == 0:
                     self.compare()
                     self.tell(began)
             self.took = time.monotonic() - began
@@ -130,9 +130,8 @@ class Run:
             self.counts += counts
             self.wrong += wrong
             searches.append(search)
-        self.most = max(self.most, *(most for most, _, _ in searches))
-        self.second_searches = sum(second for _, second, _ in searches)
-        self.gave_up = sum(gave_up for _, _, gave_up in searches)
+        self.most = max(self.most, *(most for most, _ in searches))
+        self.again = sum(again for _, again in searches)
         for text in self.wrong:
             self.say(f"WRONG (seed {self.seed}): {text}")
 
@@ -158,7 +157,7 @@ class Run:
         lines = [f"{self.rounds} rounds; {done} operations in {self.took:.0f} s "
                  f"({done / self.took:.0f}/s)",
                  f"  searches: at most {self.most} configurations at once, "
-                 f"{self.second_searches} second ones, {self.gave_up} given up"]
+                 f"{self.again} second ones"]
         lines += [f"  {name}: {count}" for name, count in sorted(self.counts.items())
                   if name != "operations"]
         lines += [f"  fault: {name}: {count}" for name, count in sorted(

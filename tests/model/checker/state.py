@@ -67,6 +67,7 @@ class Upload(NamedTuple):
     parts: tuple          # per part: None, or (SHA-256 of its bytes, is it durable)
     state: str            # open, closing, done, gone, unsure
     ended: tuple | None   # which operation made it gone, and when it was answered
+    doubts: frozenset     # changes without an answer that may still go on
 
 
 class Token(NamedTuple):
@@ -76,6 +77,7 @@ class Token(NamedTuple):
 
 
 ABSENT = object()
+FINISHED = "finished"  # carried on from the last step
 
 
 class State:

@@ -8,8 +8,8 @@ something.
 """
 from .aliases import point
 from .documents import (fit_document, fit_evaluation, fit_model, learn, see_document)
-from .linear import FINISHED, View
-from .state import (ALIASES, Evaluation, Model, Version, aliases_of, latest,
+from .linear import View
+from .state import (ALIASES, FINISHED, Evaluation, Model, Version, aliases_of, latest,
                     numbers)
 
 NO_MODEL = (404, "model-not-found")
@@ -219,6 +219,7 @@ def find_parents(state, op, _):
 
 def publish(state, op, found):
     args, model = op.args, op.args["model"]
+    found = found if found is not None else find_parents(state, op, None)[0][1]
     record = state.get(("m", model))
     known = state.get(("k", model, args["key"])) if args["key"] else None
     if known is not None:
@@ -413,6 +414,14 @@ def restore(state, op, _):
     state = state.set((("v", model, number), version._replace(deleted=False)),
                       (("m", model), record._replace(live=record.live + 1)))
     return show_version(state, op, number, True)
+
+
+def steps_of(op):
+    """Parents that are named by number are found when they are locked."""
+    if op.kind == "publish" and all(p[0] is None or p[1][0] in "nd"
+                                    for p in op.args["parents"]):
+        return (publish,)
+    return STEPS[op.kind]
 
 
 CACHED_REF = View(see_ref, touches_ref, take_ref)

@@ -95,9 +95,9 @@ class World:
                 Audit(family).round()
                 self.check(family, ())
             family.rounds += 1
-            if family.wrong or family.rounds >= ROUNDS:
+            if family.wrong or family.is_over or family.rounds >= ROUNDS:
                 self.families.remove(family)
-                if not family.wrong:
+                if not family.wrong and not family.is_over:
                     self.retired.append(family)
         return self.report()
 
@@ -105,7 +105,7 @@ class World:
         before = family.operations
         fine = family.check(restarts)
         self.counts["operations"] += family.operations - before
-        if not fine:
+        if family.wrong:
             self.wrong.append(family.wrong)
         return fine
 
@@ -114,8 +114,7 @@ class World:
         wrong, self.wrong = self.wrong, []
         linear = [family.linear for family in self.families + self.retired]
         return counts, wrong, (max((one.most for one in linear), default=0),
-                               sum(one.seconds for one in linear),
-                               sum(one.gave_up for one in linear))
+                               sum(one.again for one in linear))
 
     def end(self):
         for family in self.retired + self.families:
