@@ -83,15 +83,24 @@ static enum err take(struct db *db, void *context, struct error *e)
     return lease_put(db, &t->blob->digest, t->principal_id, t->until_us, e);
 }
 
+// *lost: it has a copy, which cannot be read.
+static enum err open_copy(struct storage *storage, const struct digest *digest,
+                          struct blob_file *file, bool *lost, struct error *e);
+
 enum err blob_take(struct storage *storage, const struct digest *digest,
                    int64_t principal_id, struct blob *blob, bool *found,
                    struct error *e)
 {
     struct blob_file file;
+    bool lost = false;
     *found = false;
-    enum err err = blob_open(storage, digest, &file, NULL);
-    if (err != ERR_NONE) // not here, or no copy that can be read: it is to be sent
+    enum err err = open_copy(storage, digest, &file, &lost, e);
+    if (err == ERR_BLOB_NOT_FOUND || lost) { // it is to be sent
+        error_clear(e);
         return ERR_NONE;
+    }
+    if (err != ERR_NONE) // whether it is here is not known
+        return err;
     close(file.fd);
     struct taking taking = {
         .blob = blob,
@@ -118,8 +127,8 @@ void placement_file_free(void *value)
     free(file);
 }
 
-static enum err lost(struct storage *storage, const struct digest *digest,
-                     const char *why, struct error *e)
+static enum err report_lost(struct storage *storage, const struct digest *digest,
+                            const char *why, struct error *e)
 {
     char hex[DIGEST_HEX_SIZE];
     digest_format(digest, hex);
@@ -130,22 +139,25 @@ static enum err lost(struct storage *storage, const struct digest *digest,
 }
 
 static enum err open_placement(struct storage *storage, const struct digest *digest,
-                               struct placement_file **file, struct error *e)
+                               struct placement_file **file, bool *lost,
+                               struct error *e)
 {
     struct placement placement;
     struct stat s;
     enum err err = storage_require_hot(storage, e);
     if (err == ERR_NONE)
-        err = placement_get(storage, digest, &placement, e);
+        err = placement_get(storage, digest, &placement, lost, e);
     if (err != ERR_NONE)
         return err;
     AUTO_FD int fd = tier_file_open_final(storage->hot, digest, placement.id);
+    *lost = true;
     if (fd < 0 && errno != ENOENT)
         return error_set_errno(e, errno, "cannot open a blob");
     if (fd < 0 || fstat(fd, &s) != 0)
-        return lost(storage, digest, "missing", e);
+        return report_lost(storage, digest, "missing", e);
     if ((uint64_t)s.st_size != placement.size)
-        return lost(storage, digest, "its size differs", e);
+        return report_lost(storage, digest, "its size differs", e);
+    *lost = false;
     *file = alloc_zero(sizeof **file);
     (*file)->size = placement.size;
     (*file)->fd = steal_fd(&fd);
@@ -159,15 +171,15 @@ static bool is_whole(const struct placement_file *file)
     return fstat(file->fd, &s) == 0 && (uint64_t)s.st_size == file->size;
 }
 
-enum err blob_open(struct storage *storage, const struct digest *digest,
-                   struct blob_file *file, struct error *e)
+static enum err open_copy(struct storage *storage, const struct digest *digest,
+                          struct blob_file *file, bool *lost, struct error *e)
 {
     CLEANUP(cache_release_at)
     struct cache_entry *entry = cache_get(storage->descriptors, digest, sizeof *digest);
     if (entry == NULL) {
         uint64_t generation = cache_generation(storage->descriptors);
         struct placement_file *opened = NULL;
-        enum err err = open_placement(storage, digest, &opened, e);
+        enum err err = open_placement(storage, digest, &opened, lost, e);
         if (err != ERR_NONE)
             return err;
         entry = cache_put(storage->descriptors, digest, sizeof *digest, opened,
@@ -176,7 +188,8 @@ enum err blob_open(struct storage *storage, const struct digest *digest,
     const struct placement_file *cached = cache_value(entry);
     if (!is_whole(cached)) {
         cache_drop(storage->descriptors, digest, sizeof *digest);
-        return lost(storage, digest, "its size differs", e);
+        *lost = true;
+        return report_lost(storage, digest, "its size differs", e);
     }
     file->fd = fcntl(cached->fd, F_DUPFD_CLOEXEC, 0);
     if (file->fd < 0)
@@ -184,6 +197,13 @@ enum err blob_open(struct storage *storage, const struct digest *digest,
     file->size = cached->size;
     file->tier = TIER_HOT;
     return ERR_NONE;
+}
+
+enum err blob_open(struct storage *storage, const struct digest *digest,
+                   struct blob_file *file, struct error *e)
+{
+    bool lost = false;
+    return open_copy(storage, digest, file, &lost, e);
 }
 
 enum err blob_file_read(const struct blob_file *file, uint64_t offset, void *bytes,

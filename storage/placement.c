@@ -7,7 +7,7 @@
 #include "common/log.h"
 
 enum err placement_get(struct storage *storage, const struct digest *digest,
-                       struct placement *placement, struct error *e)
+                       struct placement *placement, bool *lost, struct error *e)
 {
     static const char sql[] =
         "SELECT b.size, p.id FROM blobs b LEFT JOIN placements p"
@@ -24,7 +24,8 @@ enum err placement_get(struct storage *storage, const struct digest *digest,
         return err;
     if (db_rows(rows) == 0)
         return error_set(e, ERR_BLOB_NOT_FOUND, "no such blob");
-    if (db_is_null(rows, 0, 1))
+    *lost = db_is_null(rows, 0, 1);
+    if (*lost)
         return error_set(e, ERR_UNAVAILABLE, "no copy of the blob can be read here");
     placement->size = (uint64_t)db_int(rows, 0, 0);
     placement->id = db_int(rows, 0, 1);

@@ -11,9 +11,10 @@ struct placement {
 };
 
 // The ready raw placement of a blob on this node's hot tier. ERR_BLOB_NOT_FOUND,
-// ERR_UNAVAILABLE when the blob is known but no copy can be read here.
+// ERR_UNAVAILABLE; *lost then says that the blob is known but no copy can be read here.
 enum err placement_get(struct storage *storage, const struct digest *digest,
-                       struct placement *placement, struct error *e) MUST_CHECK;
+                       struct placement *placement, bool *lost,
+                       struct error *e) MUST_CHECK;
 
 // What the last transaction of an upload makes.
 struct placement_birth {

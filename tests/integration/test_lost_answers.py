@@ -8,7 +8,7 @@ import pytest
 import requests
 from support import chain
 from support.faults import Faults
-from support.pgproxy import PgProxy
+from support.pgproxy import KillingProxy, PgProxy
 from support.stratad import sanitized, wait_until
 
 FILES = {"model.bin": b"weights", "config.json": b"{}"}
@@ -176,3 +176,31 @@ def test_invariant_3_a_commit_under_way_is_waited_for_at_start(proxied):
     api = server.api()
     assert api.get(f"/blobs/{chain.sha256(data)}", expect=200).content == data
     api.complete(upload, expect=201)
+
+
+def test_a_repeated_complete_is_never_not_found(make_server, problem):
+    """Done is done: a session lost at any of its statements is 503, and no reason to
+    send it all again."""
+    server = make_server(start=False, descriptor_cache=1)
+    data = b"done" * 1000
+    with KillingProxy(server.database) as proxy:
+        server.options["database_url"] = proxy.url
+        api = server.start().api()
+        upload = api.begin_upload(data)
+        api.put_part(upload, data, 0, expect=204)
+        blob = api.complete(upload, expect=201).json()
+        other = api.put_blob(b"another")
+        statuses = []
+        while 201 not in statuses:
+            api.get(f"/blobs/{other}", expect=200)  # the file of `blob` is closed
+            proxy.arm("before", len(statuses) + 1, lambda: None)
+            answer = api.complete(upload)
+            proxy.disarm()
+            statuses.append(answer.status_code)
+            if answer.status_code != 201:
+                problem(answer, 503, "outcome-unknown"
+                        if answer.json()["type"].endswith("unknown") else "unavailable")
+            assert len(statuses) < 20
+        assert len(statuses) > 3
+        assert api.complete(upload, expect=201).json() == blob
+        server.close()
