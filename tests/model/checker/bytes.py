@@ -41,7 +41,8 @@ def doubt(state, op):
         if upload.sha256 in (None, sha256):
             state = perhaps_here(state, sha256)
             upload = upload._replace(sha256=sha256)
-    return keep(state, key, upload._replace(doubts=upload.doubts | {op.id}))
+    tried = upload.tried or op.kind == "complete"
+    return keep(state, key, upload._replace(doubts=upload.doubts | {op.id}, tried=tried))
 
 
 def settle_doubt(state, op):
@@ -92,7 +93,8 @@ def begin_upload(state, op, _):
             or op.body.get("sha256") != sha256):
         return []
     parts = (None,) * -(-op.body["size"] // op.body["part_size"])
-    upload = Upload(op.who, op.args["size"], sha256, parts, "open", None, frozenset())
+    upload = Upload(op.who, op.args["size"], sha256, parts, "open", None, frozenset(),
+                    False)
     return [(state.set((("u", op.body["id"]), upload)), None)]
 
 
@@ -128,8 +130,7 @@ def put_part(state, op, _):
         return [(state, None)] if fits else []
     if upload.state == "unsure" and op.says_any(NOT_FOUND, MISMATCH):
         maybe = [(keep(state, key, gone(upload, op)), None)]
-        return maybe if args["fault"] != "digest" or op.status == 404 else [
-            (state, None), *maybe]
+        return maybe if op.status == 404 else [(state, None), *maybe]
     if args["fault"] == "range":
         return [(state, None)] if op.says(422, "part-out-of-range") else []
     if args["fault"] == "length":
@@ -148,6 +149,9 @@ def keep_part(state, op, key, upload, number, bytes_):
     held = upload.parts[number] if upload.parts else None
     if op.says(409, "part-superseded"):
         return [(state, None)] if op.rival else []
+    if op.says(*MISMATCH):  # what else would be a conflict does not fit the chain
+        fits = upload.tried and held is not None and held[0] != bytes_
+        return [(state, None)] if fits else []
     if op.says(409, "part-conflict"):
         fits = held is not None and (held[0] != bytes_ or not held[1])
         return [(state, None)] if fits else []

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A family: three models of one namespace, their blobs and uploads, and the clients that
-work on them all at once. What they ask and are told is the history that is checked."""
+"""A family: three models of one namespace, their blobs and uploads, and the clients
+that work on them all at once. What they ask and are told is the history that is checked."""
 import collections
 import hashlib
 import json
@@ -77,11 +77,11 @@ class Family:
             if client.error is not None:
                 raise client.error
 
-    def check(self, restarts):
-        """Takes what the clients have done since the last check through the model. To be
-        called when no request runs; True when it can be explained."""
+    def check(self, restarts, now):
+        """Takes what the clients have done since the last check through the model, reads
+        at rest included; `now`: when the last request of a round was over. True when it
+        can be explained."""
         done = [op for client in self.clients for op in client.take()]
-        now = time.monotonic_ns()
         self.mark_rivals(done)
         standing = [m for m in self.models[:2] if all(
             c.state.get(("m", m)) for c in self.linear.configurations)]
@@ -100,6 +100,7 @@ class Family:
             settle(ended, ready)
             events += [(op.settled, 0.5, "settled", op) for op in ended
                        if op.kind in IN_STEPS]
+        events.append((time.monotonic_ns(), 2, "rest", None))
         events.sort(key=lambda event: event[:2])
         self.operations += sum(op.status is not None for op in done)
         try:
@@ -111,7 +112,6 @@ class Family:
         except Wrong as wrong:
             self.explain(wrong.args[0], events)
             return False
-        self.linear.rest()
         return True
 
     @staticmethod

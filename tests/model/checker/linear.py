@@ -35,7 +35,7 @@ from .state import FINISHED, Before
 # The searches, each when the one before has found no order: how many configurations are
 # kept, how many are looked at for one answer, whether changes may have several instants.
 SEARCHES = ((40, 4_000, False), (300, 10_000, True), (None, 100_000, True))
-SECONDS = 30  # for the last
+SECONDS = 60  # for the last
 
 
 class Wrong(Exception):
@@ -118,34 +118,45 @@ class Linear:
         self.configurations = [Configuration(state, {}, {})]
         self.alive = {}    # id: operation under way, or with its outcome unknown
         self.all = {}      # id: operation, as long as the caches may matter
+        self.past = (self.configurations, [])
         self.most = 1
         self.again = 0     # how often the first search was not enough
 
     def run(self, events):
         """`events`: (time, order, what, operation) sorted; `what` is "invoke", "answer",
-        "settled" (a change of bytes without an answer is over), or "restart" with a list of
-        operations that are. Raises Wrong with the operation that
+        "settled" (a change of bytes without an answer is over), "restart" with a list of
+        operations that are, or "rest". Raises Wrong with the operation that
         cannot be.
 
         The first search lets operations without an answer happen one at a time, or where
         an answer asks for them, and keeps a few configurations; what it finds is an
         order. Only when it finds none do the next ones look at more, the last at all."""
-        start = self.configurations
+        start, self.past = self.past[0], (self.past[0], self.past[1] + events)
         for number, search in enumerate(SEARCHES):
             self.beam, self.limit, self.split = search
             self.deadline = time.monotonic() + SECONDS
-            self.again += number > 0
-            self.configurations = start
             try:
-                return self.go_through(events)
+                if number == 0:
+                    return self.go_through(events)
+                # What was left out may have been in an earlier round.
+                self.again += 1
+                self.configurations = start
+                return self.go_through(self.past[1])
             except Wrong:
                 if self.beam is None:
                     raise
 
+    def forget_past(self):
+        """Later searches go back to this moment, no further."""
+        self.past = (self.configurations, [])
+        self.all.clear()
+
     def go_through(self, events):
         self.alive.clear()
         for _, _, what, operation in events:
-            if what == "settled":
+            if what == "rest":
+                self.rest()
+            elif what == "settled":
                 self.map(settle_doubt, operation)
             elif what == "invoke" and operation.status is None and (
                     operation.kind in IN_STEPS):
@@ -354,7 +365,6 @@ class Linear:
             kept[made.key] = made
         self.configurations = list(kept.values())
         self.alive.clear()
-        self.all.clear()
 
 
 def undo(chains, unseen):

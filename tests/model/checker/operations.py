@@ -8,11 +8,11 @@ true or not any more; they only steer the choice.
 import json
 from urllib.parse import quote
 
-from . import aliases, bytes as bytes_, versions
+from . import aliases, bytes as bytes_, reads, versions
 from .documents import Content
 from .linear import Operation
 
-STEPS = versions.STEPS | aliases.STEPS | bytes_.STEPS
+STEPS = reads.STEPS | versions.STEPS | aliases.STEPS | bytes_.STEPS
 NAMES = ("prod", "staging", "canary")
 PATHS = ("config.json", "w/model.bin", "w/vocab.txt")
 # How often each is chosen.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run: processes of clients, the faults that strike meanwhile, and rests between rounds
-in which every answer is checked and rows and files are compared."""
+"""A run: processes of clients, the faults that strike meanwhile, and rests between
+rounds in which every answer is checked and rows and files are compared."""
 import collections
 import multiprocessing
 import random

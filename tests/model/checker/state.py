@@ -68,6 +68,7 @@ class Upload(NamedTuple):
     state: str            # open, closing, done, gone, unsure
     ended: tuple | None   # which operation made it gone, and when it was answered
     doubts: frozenset     # changes without an answer that may still go on
+    tried: bool           # a complete of it was in doubt: its chain may be known now
 
 
 class Token(NamedTuple):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The faults of a run. Each strikes while all clients work; `heal` makes the server whole
-again before they rest."""
+"""The faults of a run. Each strikes while all clients work; `heal` makes the server
+whole again before they rest."""
 import time
 
 from support.faults import Faults

@@ -8,6 +8,7 @@ all are read back.
 import collections
 import json
 import random
+import time
 import traceback
 
 from support.contract import contract
@@ -91,23 +92,23 @@ class World:
         """Checks the round; the server is well and idle."""
         self.disk = False
         for family in list(self.families):
-            if self.check(family, restarts):
-                Audit(family).round()
-                self.check(family, ())
+            now = time.monotonic_ns()
+            Audit(family).round()
+            self.check(family, restarts, now)
             family.rounds += 1
             if family.wrong or family.is_over or family.rounds >= ROUNDS:
                 self.families.remove(family)
                 if not family.wrong and not family.is_over:
+                    family.linear.forget_past()
                     self.retired.append(family)
         return self.report()
 
-    def check(self, family, restarts):
+    def check(self, family, restarts, now):
         before = family.operations
-        fine = family.check(restarts)
+        family.check(restarts, now)
         self.counts["operations"] += family.operations - before
         if family.wrong:
             self.wrong.append(family.wrong)
-        return fine
 
     def report(self):
         counts, self.counts = self.counts, collections.Counter()
@@ -118,8 +119,9 @@ class World:
 
     def end(self):
         for family in self.retired + self.families:
+            now = time.monotonic_ns()
             Audit(family).end()
-            self.check(family, ())
+            self.check(family, (), now)
         self.counts["versions read back"] = sum(
             len([k for k in f.state.entries if k[0] == "v"])
             for f in self.retired + self.families)
