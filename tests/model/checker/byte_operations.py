@@ -119,8 +119,9 @@ class ByteMaker(Maker):
         return self.send_part(sent, 0, LARGE_PART, None, ())
 
     def send_part(self, sent, number, data, fault, headers):
-        return self.on_upload("put_part", "PUT", sent, f"/parts/{number}", data, headers,
-                              number=number, bytes=sha256_of(data), fault=fault)
+        return self.on_upload("put_part", "PUT", sent, f"/parts/{number}", data,
+                              headers, number=number, bytes=sha256_of(data),
+                              fault=fault)
 
     def get_upload(self):
         sent = self.upload()
@@ -154,7 +155,8 @@ class ByteMaker(Maker):
             return None
         operation = Operation(kind, self.who, reads=(("t", id_),),
                               writes=(("t", id_),) if writes else (), id=id_)
-        return Request(operation, method, path.format(id_), token=secret if own else None)
+        return Request(operation, method, path.format(id_),
+                       token=secret if own else None)
 
     def revoke_token(self):
         return self.on_token("revoke_token", "DELETE", "/tokens/{}", writes=True)

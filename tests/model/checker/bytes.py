@@ -42,7 +42,8 @@ def doubt(state, op):
             state = perhaps_here(state, sha256)
             upload = upload._replace(sha256=sha256)
     tried = upload.tried or op.kind == "complete"
-    return keep(state, key, upload._replace(doubts=upload.doubts | {op.id}, tried=tried))
+    upload = upload._replace(doubts=upload.doubts | {op.id}, tried=tried)
+    return keep(state, key, upload)
 
 
 def settle_doubt(state, op):
@@ -205,7 +206,7 @@ def see_parts(state, op, key, upload):
     return [(keep(state, key, fuller), None)]
 
 
-# ---- complete: closed, then the blob is there, then the upload is done ------------------
+# ---- complete: closed, then the blob is there, then the upload is done ---------------
 
 def close_upload(state, op, _):
     key, upload = find(state, op)
@@ -267,7 +268,7 @@ def give_up(state, op, _):
     return [(keep(state, key, upload._replace(state="closing")), "discard")]
 
 
-# ---- tokens -----------------------------------------------------------------------------
+# ---- tokens -------------------------------------------------------------------------
 
 def create_token(state, op, _):
     if op.status != 201 or op.body["role"] != op.args["role"]:

@@ -55,7 +55,8 @@ def files_fit(version, shown):
         return shown.get("files_count") == len(content.files)
     return shown["files"] == [
         {"path": path, "size": size, "sha256": sha256,
-         "media_type": "application/octet-stream"} for path, size, sha256 in content.files]
+         "media_type": "application/octet-stream"}
+        for path, size, sha256 in content.files]
 
 
 def fit_document(seen, space, model, number, shown, *, aliases=True):
@@ -139,5 +140,6 @@ def fit_model(state, space, model, shown):
             or shown["latest"] != latest(state, model)):
         return None
     if record.created_at is None:
-        return state.set((("m", model), record._replace(created_at=shown["created_at"])))
+        record = record._replace(created_at=shown["created_at"])
+        return state.set((("m", model), record))
     return state

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A family: three models of one namespace, their blobs and uploads, and the clients
-that work on them all at once. What they ask and are told is the history that is checked."""
+that work on them all at once. What they ask and are told is the history that is
+checked."""
 import collections
 import hashlib
 import json
@@ -43,6 +44,7 @@ class Family:
         self.operations = 0
         self.wrong = None
         self.is_over = False
+        self.rounds = 0
         self.clients = [Client(self, f"{tag}-{n}", world.principals[n % 2])
                         for n in range(clients)]
 
@@ -50,11 +52,8 @@ class Family:
         """A digest of the family's, one that was never sent with chance `fresh`."""
         if not self.order or random_.random() < fresh:
             size = random_.choice((0, 1, 30, 700, 3000, 20_000))
-            data = (self.space.encode() + b" " + random_.randbytes(size)) if size else b""
-            if not data and sha256_of(b"") in self.blobs:
-                data = self.space.encode() + random_.randbytes(8)
-            if not data:  # the empty blob is everybody's
-                data = self.space.encode()
+            # The empty blob would be every family's.
+            data = self.space.encode() + random_.randbytes(size or 8)
             sha256 = sha256_of(data)
             self.blobs[sha256] = data
             self.sizes[sha256] = len(data)
@@ -78,9 +77,9 @@ class Family:
                 raise client.error
 
     def check(self, restarts, now):
-        """Takes what the clients have done since the last check through the model, reads
-        at rest included; `now`: when the last request of a round was over. True when it
-        can be explained."""
+        """Takes what the clients have done since the last check through the model,
+        reads at rest included; `now`: when the last request of a round was over. True
+        when it can be explained."""
         done = [op for client in self.clients for op in client.take()]
         self.mark_rivals(done)
         standing = [m for m in self.models[:2] if all(
@@ -141,7 +140,8 @@ class Family:
         self.wrong = (
             f"{self.space}: no order explains the answer of\n  {op!r}\n"
             + "\n".join(f"  before {(op.answer - one.invoke) / 1e6:8.2f} to "
-                        f"{(op.answer - (one.answer or op.answer)) / 1e6:8.2f} ms {one!r}"
+                        f"{(op.answer - (one.answer or op.answer)) / 1e6:8.2f} ms "
+                        f"{one!r}"
                         for one in near[-14:])
             + "\nstates possible before:\n" + "\n".join(states))
 

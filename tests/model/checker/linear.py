@@ -19,11 +19,11 @@ Three things go beyond the text book, each as narrow as it can be:
   may happen at any later instant, or never, until it `expires`: when the server was
   killed and is up again, or at the end of a round, when no request runs any more.
 - Reads from the server's caches may show what was before a change that is not yet
-  answered: a cache is dropped after COMMIT and before the answer (ARCHITECTURE, Caches).
-  Once a change is answered, all reads that begin later show it.
+  answered: a cache is dropped after COMMIT and before the answer (ARCHITECTURE,
+  Caches). Once a change is answered, all reads that begin later show it.
 
-Configurations that only differ in what can as well happen later are not kept: operations
-on other objects, and those that commute, cost nothing.
+Configurations that only differ in what can as well happen later are not kept:
+operations on other objects, and those that commute, cost nothing.
 """
 import itertools
 import time
@@ -33,7 +33,8 @@ from .footprints import meet
 from .state import FINISHED, Before
 
 # The searches, each when the one before has found no order: how many configurations are
-# kept, how many are looked at for one answer, whether changes may have several instants.
+# kept, how many are looked at for one answer, whether changes may have several
+# instants.
 SEARCHES = ((40, 4_000, False), (300, 10_000, True), (None, 100_000, True))
 SECONDS = 60  # for the last
 
@@ -86,8 +87,8 @@ class Operation:
 
 class Configuration:
     """`open`: {operation: (steps done, carried)} of operations not yet answered.
-    `recent`: {entry of the state: ((record before, writer), ...), oldest first} of changes
-    that caches may not show yet."""
+    `recent`: {entry of the state: ((record before, writer), ...), oldest first} of
+    changes that caches may not show yet."""
 
     __slots__ = ("state", "open", "recent", "key")
 
@@ -101,8 +102,8 @@ class Configuration:
 
 
 class View:
-    """A step that reads from a cache: `see(state, operation, carried)` is what it shows,
-    `touches(operation, carried, entry)` whether an entry of the state counts for it,
+    """A step that reads from a cache: `see(state, operation, carried)` is what it
+    shows, `touches(operation, carried, entry)` whether an entry of the state counts,
     `match(state, operation, carried, seen)` the outcome, as that of any other step."""
 
     def __init__(self, see, touches, match):
@@ -123,14 +124,15 @@ class Linear:
         self.again = 0     # how often the first search was not enough
 
     def run(self, events):
-        """`events`: (time, order, what, operation) sorted; `what` is "invoke", "answer",
-        "settled" (a change of bytes without an answer is over), "restart" with a list of
-        operations that are, or "rest". Raises Wrong with the operation that
-        cannot be.
+        """`events`: (time, order, what, operation) sorted; `what` is "invoke",
+        "answer", "settled" (a change of bytes without an answer is over), "restart"
+        with a list of operations that are, or "rest". Raises Wrong with the
+        operation that cannot be.
 
-        The first search lets operations without an answer happen one at a time, or where
-        an answer asks for them, and keeps a few configurations; what it finds is an
-        order. Only when it finds none do the next ones look at more, the last at all."""
+        The first search lets operations without an answer happen one at a time, or
+        where an answer asks for them, and keeps a few configurations; what it finds is
+        an order. Only when it finds none do the next ones look at more, the last at
+        all."""
         start, self.past = self.past[0], (self.past[0], self.past[1] + events)
         for number, search in enumerate(SEARCHES):
             self.beam, self.limit, self.split = search
@@ -179,8 +181,8 @@ class Linear:
     # ---- steps -----------------------------------------------------------------
 
     def advance(self, configuration, operation):
-        """The configurations after this operation's next step; in the first search after
-        all steps of a change, at one instant."""
+        """The configurations after this operation's next step; in the first search
+        after all steps of a change, at one instant."""
         made = self.one_step(configuration, operation)
         if self.split or not operation.writes:
             return made

@@ -23,7 +23,8 @@ WEIGHTS = {
     "delete_version": 7, "restore": 5, "set_alias": 12, "delete_alias": 3,
     "get_alias": 7, "get_alias_at": 3, "list_aliases": 2, "list_history": 4,
     "put_blob": 6, "get_blob": 3, "begin_upload": 4, "put_part": 6, "get_upload": 3,
-    "complete": 5, "give_up": 1, "create_token": 0.2, "revoke_token": 0.2, "whoami": 0.6,
+    "complete": 5, "give_up": 1, "create_token": 0.2, "revoke_token": 0.2,
+    "whoami": 0.6,
 }
 
 
@@ -90,8 +91,9 @@ class Maker:
                  headers=(), **args):
         own = (model,)
         others = self.family.models if kind == "delete_version" else own
-        operation = Operation(kind, self.who, reads=others, writes=own if writes else (),
-                              space=self.family.space, model=model,
+        operation = Operation(kind, self.who, reads=others,
+                              writes=own if writes else (), model=model,
+                              space=self.family.space,
                               models=self.family.models, **args)
         return Request(operation, method, self.at(model) + suffix, body, headers)
 
@@ -292,8 +294,8 @@ class Maker:
             return None
         model, name, at = self.random.choice(list(self.family.times))
         return self.on_model("get_alias_at", "GET", model,
-                             f"/aliases/{name}?at={quote(at)}", writes=False, alias=name,
-                             at=at)
+                             f"/aliases/{name}?at={quote(at)}", writes=False,
+                             alias=name, at=at)
 
     def list_aliases(self):
         limit = self.random.choice((1, 1000))
@@ -306,5 +308,5 @@ class Maker:
         name = name or self.random.choice(NAMES)
         query = f"?limit={limit}" + (f"&page_token={quote(token)}" if token else "")
         return self.on_model("list_history", "GET", model or self.model(),
-                             f"/aliases/{name}/history{query}", writes=False, alias=name,
-                             limit=limit, after=after)
+                             f"/aliases/{name}/history{query}", writes=False,
+                             alias=name, limit=limit, after=after)

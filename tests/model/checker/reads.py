@@ -102,7 +102,8 @@ def list_versions(state, op, _):
     if op.status != 200:
         return []
     live = [n for n in reversed(numbers(state, model))
-            if (before is None or n < before) and not state.get(("v", model, n)).deleted]
+            if (before is None or n < before)
+            and not state.get(("v", model, n)).deleted]
     shown = op.body["versions"]
     page = live[:op.args["limit"]]
     if ([v["version"] for v in shown] != page

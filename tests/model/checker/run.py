@@ -21,8 +21,8 @@ class Failed(Exception):
 
 
 class Run:
-    """`operations`: how many answers, at least; `clients` of each family, two families a
-    process."""
+    """`operations`: how many answers, at least; `clients`: in all, shared out to
+    processes and families."""
 
     def __init__(self, server, seed, *, operations, clients=16, faults=True, seconds=3,
                  say=print):

@@ -146,7 +146,8 @@ def latest(state, model):
 
 def aliases_of(state, model, number):
     return tuple(name for name in ALIASES
-                 if (alias := state.get(("a", model, name))) and alias.version == number)
+                 if (alias := state.get(("a", model, name)))
+                 and alias.version == number)
 
 
 def same(expected, shown):

@@ -8,9 +8,9 @@ from support.pgproxy import PgProxy
 from support.stratad import sanitized, wait_until
 
 # (call, how many of it until one fails)
-CALLS = (("fsync", 6), ("fdatasync", 6), ("renameat", 4), ("renameat2", 4), ("pwrite", 8),
-         ("pwrite64", 8), ("openat", 8), ("fchmod", 4), ("unlinkat", 4), ("sendfile", 9),
-         ("ftruncate", 8))
+CALLS = (("fsync", 6), ("fdatasync", 6), ("renameat", 4), ("renameat2", 4),
+         ("pwrite", 8), ("pwrite64", 8), ("openat", 8), ("fchmod", 4), ("unlinkat", 4),
+         ("sendfile", 9), ("ftruncate", 8))
 ERRORS = ((5, "EIO"), (28, "ENOSPC"))
 
 
@@ -124,8 +124,9 @@ class Strikes:
 
     def _is_idle(self):
         if self.server.process.poll() is not None:
-            raise AssertionError(f"stratad ended with {self.server.process.returncode}:\n"
-                                 f"{self.server.log()[-4000:]}")
+            raise AssertionError(
+                f"stratad ended with {self.server.process.returncode}:\n"
+                f"{self.server.log()[-4000:]}")
         answer = self.server.api().get("//metrics", check=False)
         if answer.status_code != 200:
             return False

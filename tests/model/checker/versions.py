@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reference for changes of models and versions: what each may answer in a state, and
-the state after it.
+"""The reference for changes of models and versions: what each may answer in a state,
+and the state after it.
 
 A step takes (state, operation, carried) and gives a list of (state, carried on); empty
 where the answer is not allowed now. `operation.status` None: any outcome that changes
@@ -11,7 +11,7 @@ from .documents import fit_document, fit_evaluation, fit_model, learn, see_docum
 from .reads import DELETED, NO_MODEL, resolve, see_ref, take_ref
 from .state import ALIASES, FINISHED, Evaluation, Model, Version, aliases_of, numbers
 
-# ---- models ---------------------------------------------------------------------------
+# ---- models --------------------------------------------------------------------------
 
 def create_model(state, op, _):
     record = state.get(("m", op.args["model"]))
@@ -58,13 +58,13 @@ def delete_model(state, op, _):
     return [(state.set((("m", op.args["model"]), record)), None)]
 
 
-# ---- publish --------------------------------------------------------------------------
+# ---- publish -------------------------------------------------------------------------
 
 def find_parents(state, op, _):
     """The numbers that the parents' refs name; 0 for one that names none."""
     found = []
     for parent in op.args["parents"]:
-        number = None if parent[0] is None else resolve(state, parent[0], parent[1], True)
+        number = parent[0] and resolve(state, parent[0], parent[1], True)
         found.append(0 if isinstance(number, tuple) else number)
     return [(state, tuple(found))]
 
@@ -99,8 +99,8 @@ def publish(state, op, found):
         state = point(state, model, alias, number, op.who)
     if op.status is None:
         return [(state, None)]
-    if (op.body["version"] != number
-            or before and before.created_at and before.created_at >= op.body["created_at"]):
+    after = before.created_at if before and before.created_at else ""
+    if op.body["version"] != number or op.body["created_at"] <= after:
         return []
     seen = see_document(state, model, number)
     fitted = fit_document(seen, args["space"], model, number, op.body)
@@ -137,7 +137,7 @@ def refuse_publish(state, op, found):
     return None
 
 
-# ---- changes of a version -------------------------------------------------------------
+# ---- changes of a version ------------------------------------------------------------
 
 def find(state, op, carried):
     """As a change resolves its ref: from the database, in its transaction."""
@@ -167,7 +167,8 @@ def show_version(state, op, number, aliases):
         return [(state, None)]
     model = op.args["model"]
     seen = see_document(state, model, number)
-    fitted = fit_document(seen, op.args["space"], model, number, op.body, aliases=aliases)
+    fitted = fit_document(seen, op.args["space"], model, number, op.body,
+                          aliases=aliases)
     return [(learn(state, model, number, seen, fitted), None)] if fitted else []
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One process of clients: its families, told by the run when to go and when to rest.
 
-Families are a process's own, so that processes share nothing but the server. A family is
-put aside after some rounds, before its models grow long, and another begins; at the end
-all are read back.
+Families are a process's own, so that processes share nothing but the server. A family
+is put aside after some rounds, before its models grow long, and another begins; at the
+end all are read back.
 """
 import collections
 import json
@@ -81,7 +81,8 @@ class World:
         while len(self.families) < self.slots:
             self.made += 1
             family = Family(self, f"{self.seed}-{self.made}", self.clients)
-            family.rounds = self.random.randrange(ROUNDS) if self.made <= self.slots else 0
+            if self.made <= self.slots:  # not all are put aside at once
+                family.rounds = self.random.randrange(ROUNDS)
             self.families.append(family)
         for family in self.families:
             family.run(until)
