@@ -253,8 +253,8 @@ def end_upload(state, op, how):
 def give_up(state, op, _):
     key, upload = find(state, op)
     if upload is None or upload.state == "gone":
-        fits = (op.says(*NOT_FOUND) or (
-            upload is not None and fades(upload, op) and op.says(*NOT_OPEN)))
+        fits = op.says(*NOT_FOUND) or upload is not None and fades(upload, op) and (
+            op.says(*NOT_OPEN) or op.status == 204)  # two at once may both be told so
         return [(state, FINISHED)] if fits else []
     if op.says(*NOT_OPEN):
         fits = upload.state in ("closing", "unsure")

@@ -291,6 +291,10 @@ class Client:
             family.all_uploads.append(sent)
         elif op.kind == "create_token" and op.status == 201:
             family.tokens.append((op.body["id"], op.body["token"], op.who))
+        elif op.kind in ("patch_version", "yank", "evaluate") and op.status in (200, 201):
+            number = op.body.get("version", op.args["ref"][-1])
+            if isinstance(number, int) and self.random.random() < 0.5:
+                self.again = lambda: self.maker.get_again(args["model"], number)
         elif op.kind in ("list_versions", "list_history") and op.status == 200:
             self.turn_page(op)
 

@@ -66,7 +66,10 @@ class Maker:
         last = self.family.last.get(model, 0) + (self.random.random() < 0.05 and beyond)
         if last < 1:
             return 1
-        if self.random.random() < 0.75:
+        chance = self.random.random()
+        if chance < 0.35:
+            return last
+        if chance < 0.75:
             return max(last - self.random.randrange(5), 1)
         return self.random.randint(1, last)
 
@@ -200,6 +203,11 @@ class Maker:
 
     def get_version(self):
         return self.on_version("get_version", "GET", writes=False)
+
+    def get_again(self, model, number):
+        """What somebody has just changed."""
+        return self.on_model("get_version", "GET", model, f"/versions/{number}",
+                             ref=("n", number), writes=False)
 
     def get_manifest(self):
         return self.on_version("get_manifest", "GET", "/manifest", writes=False)
