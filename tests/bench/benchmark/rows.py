@@ -48,6 +48,7 @@ class Row:
         result["client_cpu_gb"] = result["client_cpu"] / (size / 1e9)
         if "server_cpu" in result:
             result["server_cpu_gb"] = result["server_cpu"] / (size / 1e9)
+            result["both_cpu_gb"] = result["server_cpu_gb"] + result["client_cpu_gb"]
         return result
 
 
@@ -58,9 +59,11 @@ class Download(Row):
         "Keep-alive GETs of 8 MiB ranges that walk through the file, which lies in the "
         "page cache; nginx serves the very file that stratad keeps. The client is one "
         "epoll thread that lets the kernel throw the bodies away (MSG_TRUNC), so it "
-        "costs the servers little of the machine. nginx runs a worker per core with "
+        "costs the servers little of the machine. On loopback the kernel charges the "
+        "receiving of a piece now to the one that sends it, now to the client, so the "
+        "CPU of both is shown too. nginx runs a worker per core with "
         "sendfile, tcp_nopush and its open file cache on, and its access log off.")
-    columns = ("rate", "server_cpu_gb", "client_cpu_gb", "rss_anon")
+    columns = ("rate", "server_cpu_gb", "client_cpu_gb", "both_cpu_gb", "rss_anon")
     streams = (1, 8, 64)
 
     def __init__(self, bench):
@@ -69,6 +72,8 @@ class Download(Row):
             Bar(f"throughput, streams: {n}", "rate", f"stratad, streams: {n}",
                 (f"nginx, streams: {n}",), 1.0),
             Bar(f"server CPU per GB, streams: {n}", "server_cpu_gb",
+                f"stratad, streams: {n}", (f"nginx, streams: {n}",), 1.05, False),
+            Bar(f"CPU of both sides per GB, streams: {n}", "both_cpu_gb",
                 f"stratad, streams: {n}", (f"nginx, streams: {n}",), 1.05, False))]
         self.bars.append(Bar("memory of stratad, streams: 64, MiB", "rss_anon",
                              "stratad, streams: 64", (), 200 * MIB, False))
