@@ -199,7 +199,9 @@ class Pull(Row):
         "fetch the same URL from stratad, verify nothing, and what they wrote is synced "
         "within the measured time. docker-registry: the blob through curl to the file "
         "and `openssl dgst -sha256` at once, as a client that pulls does, then synced. "
-        "Copy: `dd bs=8M conv=fsync`, what the disk does.")
+        "Copy: `dd bs=8M conv=fsync`. Disk alone: as many zeros written past the page "
+        "cache and synced (`dd oflag=direct`), with no network and no hash: what no pull "
+        "can pass.")
     columns = ("rate", "seconds", "server_cpu_gb", "client_cpu_gb")
     bars = (
         Bar("strata pull against curl", "rate", "strata pull", ("curl",), 2.0),
@@ -207,6 +209,8 @@ class Pull(Row):
         Bar("strata pull against docker-registry's client", "rate", "strata pull",
             ("docker-registry",), 2.0),
         Bar("strata pull against the copy", "rate", "strata pull", ("copy+fsync",), 1.0),
+        Bar("strata pull against the disk alone", "rate", "strata pull",
+            ("disk alone",), 0.9),
     )
 
     def begin(self):
@@ -255,6 +259,9 @@ class Pull(Row):
             "docker-registry": self.pull_registry,
             "copy+fsync": lambda: self.into(
                 None, "dd", f"if={bench.file}", f"of={file}", "bs=8M", "conv=fsync"),
+            "disk alone": lambda: self.into(
+                None, "dd", "if=/dev/zero", f"of={file}", "bs=8M", "oflag=direct",
+                "iflag=fullblock,count_bytes", f"count={bench.size}", "conv=fsync"),
         }
 
 
