@@ -352,8 +352,7 @@ static enum err parse_json(struct exchange *x, struct error *e)
     struct request *request = &x->request;
     if (x->body.size == 0 && x->route->body == BODY_JSON_OPTIONAL)
         return ERR_NONE;
-    enum err err =
-        json_body_parse(buf_text(&x->body), x->body.size, &request->body, e);
+    enum err err = json_body_parse(buf_text(&x->body), x->body.size, &request->body, e);
     if (err != ERR_NONE)
         return err;
     request->body_text = buf_text(&x->body);

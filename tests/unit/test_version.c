@@ -75,9 +75,12 @@ static void cuts_a_span_at_the_end(void **state)
         uint64_t length;
         struct span span;
     } cases[] = {
-        {10, 0, 10, {0, 10}},        {10, 3, UINT64_MAX, {3, 10}},
-        {10, -3, 2, {7, 9}},         {10, -30, UINT64_MAX, {0, 10}},
-        {0, 0, 5, {0, 0}},           {10, INT64_MIN, 4, {0, 4}},
+        {10, 0, 10, {0, 10}},
+        {10, 3, UINT64_MAX, {3, 10}},
+        {10, -3, 2, {7, 9}},
+        {10, -30, UINT64_MAX, {0, 10}},
+        {0, 0, 5, {0, 0}},
+        {10, INT64_MIN, 4, {0, 4}},
         {UINT64_MAX, INT64_MIN, 1, {(UINT64_MAX >> 1), (UINT64_MAX >> 1) + 1}},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
