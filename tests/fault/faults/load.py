@@ -220,6 +220,8 @@ class Client(threading.Thread):
         fields = {"size": blob.size}
         if self.random.random() < 0.7:
             fields["sha256"] = blob.digest
+        if self.random.random() < 0.4:
+            fields["chain_with_parts"] = True
         answer = self.ask(lambda api: api.post("/uploads", fields, check=False), 201)
         upload = Upload(blob, answer.json())
         self.hidden[blob.digest] = blob
