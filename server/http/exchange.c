@@ -2,7 +2,7 @@
 #include "server/http/exchange.h"
 
 #include <ctype.h>
-#include <openssl/rand.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,15 +50,21 @@ static bool id_is_valid(const char *id)
     return true;
 }
 
+// No two alike, of this process or of others; nothing is kept secret by it.
+static void make_id(struct http_server *server, char id[REQUEST_ID_SIZE])
+{
+    hex_encode(server->id_prefix, sizeof server->id_prefix, id);
+    unsigned number = (unsigned)atomic_fetch_add(&server->ids, 1);
+    snprintf(id + 2 * sizeof server->id_prefix, 9, "%08x", number);
+}
+
 static void take_id(struct exchange *x)
 {
     const char *given = request_header(&x->request, "X-Request-Id");
     if (id_is_valid(given)) {
         memcpy(x->id, given, strlen(given) + 1);
     } else {
-        uint8_t random[12] = {0};
-        RAND_bytes(random, sizeof random);
-        hex_encode(random, sizeof random, x->id);
+        make_id(x->server, x->id);
     }
     x->request.id = x->id;
     log_set_request(x->id);

@@ -25,6 +25,8 @@ struct http_server {
     atomic_uint connections;
     atomic_uint active;    // requests being answered
     atomic_bool quiescing; // answers say Connection: close
+    uint8_t id_prefix[8];  // random; of the ids of requests
+    atomic_uint ids;
 };
 
 struct exchange {

@@ -2,6 +2,7 @@
 #include "server/http/server.h"
 
 #include <fcntl.h>
+#include <openssl/rand.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -182,6 +183,7 @@ enum err http_server_start(const struct app *app, struct http_server **out,
     struct http_server *server = alloc_zero(sizeof *server);
     server->app = app;
     server->address = address;
+    RAND_bytes(server->id_prefix, sizeof server->id_prefix);
     server->watch = new_watch(app->config);
     server->daemon = start_as_batch(server, fd);
     if (server->daemon == NULL) {
