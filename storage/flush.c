@@ -58,15 +58,18 @@ static enum err insert_rows(struct storage *storage, struct upload *u,
                             const struct flush_batch *batch, struct error *e)
 {
     static const char sql[] =
-        "INSERT INTO upload_parts (upload_id, number, states)"
-        " SELECT id, unnest($2::integer[]), unnest($3::bytea[]) FROM uploads"
-        " WHERE id = $1 AND state = 'open' ON CONFLICT DO NOTHING";
+        "WITH u AS (SELECT id FROM uploads"
+        " WHERE id = $1 AND state = 'open' AND generation = $4 FOR SHARE)"
+        " INSERT INTO upload_parts (upload_id, number, states)"
+        " SELECT id, unnest($2::integer[]), unnest($3::bytea[]) FROM u"
+        " ON CONFLICT DO NOTHING";
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
         err = db_exec(db, sql,
                       DB_PARAMS(DB_TEXT(u->id), DB_TEXT(buf_text(&batch->numbers)),
-                                DB_TEXT(buf_text(&batch->states))),
+                                DB_TEXT(buf_text(&batch->states)),
+                                DB_INT(u->generation)),
                       NULL, e);
     return err != ERR_NONE ? err : prolong(storage, db, u, e);
 }

@@ -112,6 +112,23 @@ static bool load_states(struct upload *u, uint64_t number, const struct db_resul
     return good;
 }
 
+// A statement whose answer was lost, to this process or to one that was killed, may be
+// under way still: it is waited for, or writes no row any more. The parts that are
+// read afterwards are those that count, and what another attempt puts into the file in
+// place of the others is never taken for what such a row says.
+static enum err fence(struct db *db, struct upload *u, struct error *e)
+{
+    static const char sql[] = "UPDATE uploads SET generation = generation + 1"
+                              " WHERE id = $1 RETURNING generation";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(db, sql, DB_PARAMS(DB_TEXT(u->id)), &rows, e);
+    if (err == ERR_NONE && db_rows(rows) == 0)
+        err = not_found(e);
+    if (err == ERR_NONE)
+        u->generation = db_int(rows, 0, 0);
+    return err;
+}
+
 static enum err load_parts(struct db *db, struct upload *u, struct error *e)
 {
     static const char sql[] = "SELECT number, states FROM upload_parts"
@@ -210,6 +227,8 @@ static enum err load(struct storage *storage, struct upload *u, struct error *e)
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
         err = load_row(storage, db, u, &state, e);
+    if (err == ERR_NONE && state == UPLOAD_OPEN)
+        err = fence(db, u, e);
     if (err == ERR_NONE && state == UPLOAD_OPEN)
         err = load_parts(db, u, e);
     if (err == ERR_NONE)

@@ -47,6 +47,7 @@ struct upload {
     bool resumable;
     bool verifies_parts;   // the client gives the chain
     bool chain_with_parts; // part by part
+    int64_t generation;    // rows of parts are written under it
 
     pthread_mutex_t lock; // for what follows
     pthread_cond_t changed;

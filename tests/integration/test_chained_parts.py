@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Uploads whose client hashes while it sends: each part brings its values of the chain."""
+import contextlib
+import threading
+
+import psycopg
 import pytest
+import requests
 
 from support.chain import CHUNK, chain_of, make_bytes, part_states, sha256
+from support.stratad import wait_until
 
 MIB = 1 << 20
 PART = 32 * MIB
@@ -147,3 +153,37 @@ def test_first_value_finds_what_may_be_here(api):
 ])
 def test_what_cannot_begin(api, problem, body, field):
     problem(api.post("/uploads", body), 422, "invalid-field", field)
+
+
+def test_invariant_5_a_row_from_before_a_kill_comes_late(make_server):
+    """PostgreSQL still works on the row of a part when the server that sent it is dead;
+    the next server has not seen it, and takes other bytes with another chain."""
+    server = make_server()
+    api, count = server.api(), server.database.value
+    one, other = make_bytes(CHUNK + 9, "early"), make_bytes(CHUNK + 9, "late")
+    api.put_part(begin(api, one), one, 0, expect=204)  # the statement is prepared now
+    upload = begin(api, one)
+
+    def put_one():
+        with contextlib.suppress(requests.RequestException):
+            api.put_part(upload, one, 0)
+    thread = threading.Thread(target=put_one)
+    backends = ("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND ")
+    with psycopg.connect(server.database.url) as lock:
+        lock.execute("LOCK TABLE upload_parts IN SHARE MODE")
+        thread.start()
+        wait_until(lambda: count(backends + "wait_event_type = 'Lock'"), 20, "it waits")
+        server.kill()
+        server.start()
+        api = server.api()
+        assert api.get(f"/uploads/{upload['id']}").json()["received"] == []
+        lock.rollback()
+    thread.join()
+    wait_until(lambda: not count(backends + "state = 'active'"), 20, "it is over")
+    api.put_part(upload, other, 0, expect=204)
+    server.kill()
+    server.start()
+    api = server.api()
+    assert api.complete(upload, expect=201).json()["sha256"] == sha256(other)
+    check_blob(api, other)
