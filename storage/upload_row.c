@@ -176,11 +176,13 @@ static enum err load_row(struct storage *storage, struct db *db, struct upload *
     u->has_digest = db_digest(rows, 0, 5, &u->digest);
     u->resumable = db_bool(rows, 0, 7);
     u->expires_us = db_time(rows, 0, 8);
-    u->chain_with_parts = *state == UPLOAD_OPEN && db_bool(rows, 0, 9);
+    u->chain_with_parts = db_bool(rows, 0, 9);
     u->verifies_parts =
         *state == UPLOAD_OPEN && (u->chain_with_parts || !db_is_null(rows, 0, 6));
-    if (u->chain_with_parts)
-        upload_chain_begin(u);
+    if (u->verifies_parts && u->chain_with_parts) {
+        upload_chain_begin(u); // all that is known is in the rows of the parts
+        return ERR_NONE;
+    }
     if (*state == UPLOAD_DONE || db_is_null(rows, 0, 6))
         return ERR_NONE;
     size_t size;

@@ -187,3 +187,33 @@ def test_invariant_5_a_row_from_before_a_kill_comes_late(make_server):
     api = server.api()
     assert api.complete(upload, expect=201).json()["sha256"] == sha256(other)
     check_blob(api, other)
+
+
+def test_goes_on_where_completing_was_killed(make_server):
+    """The upload is open again, and its chain is that of its parts."""
+    server = make_server()
+    api = server.api()
+    data = big("killed while completing")
+    upload = begin(api, data)
+    for number in range(3):
+        api.put_part(upload, data, number, expect=204)
+    server.kill()
+    chain = bytes.fromhex("".join(chain_of(data)))
+    server.database.rows("UPDATE uploads SET state = 'completing', sha256 = %s, chain = %s"
+                         " WHERE id = %s", chain[-32:], chain, upload["id"])
+    server.start()
+    api = server.api()
+    shown = api.get(f"/uploads/{upload['id']}", expect=200).json()
+    assert shown["received"] == [0, 1, 2] and shown["chain_with_parts"] is True
+    api.put_part(shown, data, 1, expect=204)  # a repeat
+    api.complete(shown, expect=201)
+    check_blob(api, data)
+
+
+def test_part_of_one_that_is_done(api, problem):
+    data = make_bytes(CHUNK + 9, "done")
+    upload = begin(api, data)
+    api.put_part(upload, data, 0, expect=204)
+    api.complete(upload, expect=201)
+    problem(api.put_part(upload, data, 0), 409, "upload-not-open")
+    assert api.get(f"/uploads/{upload['id']}").json()["chain_with_parts"] is True
