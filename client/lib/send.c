@@ -183,6 +183,8 @@ static enum strata_status hashed(struct send *send, struct send_item *item,
         LOCK_SCOPE(&send->mutex);
         while (item->stream == STREAM_ASKING && !atomic_load(&send->cancel))
             pthread_cond_wait(&send->changed, &send->mutex);
+        if (item->stream == STREAM_ASKING)
+            return STRATA_OK; // cancelled: who asks may still look at the values
         item->hashed = true;
         pthread_cond_broadcast(&send->changed);
         if (item->stream != STREAM_YES) {
@@ -275,19 +277,20 @@ static bool take_task(struct send *send, struct task *task)
     return false;
 }
 
+// *whole: the item has come to its end.
 static enum strata_status complete(struct send *send, struct send_item *item,
-                                   struct strata_error *e)
+                                   bool *whole, struct strata_error *e)
 {
-    bool whole = false;
-    enum strata_status status = send_item_complete(send, item, &whole, e);
-    if (status == STRATA_OK && whole)
+    *whole = false;
+    enum strata_status status = send_item_complete(send, item, whole, e);
+    if (status == STRATA_OK && *whole)
         status = source_check(item->source, e);
     if (status != STRATA_OK)
         return status;
-    if (whole)
+    if (*whole)
         send_item_close(item, true);
     LOCK_SCOPE(&send->mutex);
-    if (whole)
+    if (*whole)
         item_end(send, item);
     else
         item->phase = SEND_RUNNING;
@@ -334,8 +337,9 @@ static enum strata_status settle(struct send *send, struct send_item *item,
     while (is_settled(send, item)) {
         if (item->restart)
             return restart(send, item, e);
-        enum strata_status status = complete(send, item, e);
-        if (status != STRATA_OK || item->phase == SEND_DONE)
+        bool whole;
+        enum strata_status status = complete(send, item, &whole, e);
+        if (status != STRATA_OK || whole)
             return status;
     }
     return STRATA_OK;

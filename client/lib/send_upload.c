@@ -45,7 +45,10 @@ static enum strata_status take_upload(struct send *send, struct send_item *item,
         return fail_set(e, STRATA_FAILED, "the server's answer is no upload of %s",
                         item->source->path);
     snprintf(item->upload, sizeof item->upload, "%s", id);
-    item->part_size = (uint64_t)step;
+    {
+        LOCK_SCOPE(&send->mutex); // the one who hashes looks at it
+        item->part_size = (uint64_t)step;
+    }
     item->chain_with_parts = json_is_true(json_object_get(upload, "chain_with_parts"));
     if (item->chain_with_parts && item->part_size % CHAIN_CHUNK_SIZE != 0)
         return fail_set(e, STRATA_FAILED, "the server's parts are not of whole chunks");
@@ -104,7 +107,7 @@ static enum strata_status resume(struct send *send, struct send_item *item,
         *found = true;
         return STRATA_OK;
     }
-    if (status == STRATA_AWAY || status == STRATA_DENIED) {
+    if (status == STRATA_AWAY || status == STRATA_DENIED) { // or cancelled
         *e = error;
         return status;
     }
@@ -215,7 +218,7 @@ enum strata_status send_item_stream(struct send *send, struct send_item *item,
     if (status == STRATA_OK && *made)
         status = source_open(item->source, &item->fd, e);
     if (!*made)
-        send_item_close(item, true);
+        send_item_close(item, status == STRATA_OK); // else it is good for the next run
     return status;
 }
 
@@ -247,14 +250,22 @@ static enum strata_status refresh(struct send *send, struct send_item *item,
     return STRATA_OK;
 }
 
-static enum strata_status check_blob(const struct send_item *item, const json_t *blob,
+// *whole: the blob is what the file holds. An upload that began before the digest was
+// known may be of what the file held then, with the same size and time: another begins.
+static enum strata_status check_blob(struct send *send, struct send_item *item,
+                                     const json_t *blob, bool *whole,
                                      struct strata_error *e)
 {
     struct digest digest;
     const char *text = json_string_value(json_object_get(blob, "sha256"));
-    if (text != NULL && digest_parse(text, &digest) &&
-        digest_equal(&digest, &item->source->sha256))
+    *whole = text != NULL && digest_parse(text, &digest) &&
+             digest_equal(&digest, &item->source->sha256);
+    if (*whole)
         return STRATA_OK;
+    if (item->chain_with_parts) {
+        send_set_restart(send, item);
+        return source_check(item->source, e);
+    }
     return fail_set(e, STRATA_CORRUPT, "the server has other bytes of %s",
                     item->source->path);
 }
@@ -267,10 +278,8 @@ enum strata_status send_item_complete(struct send *send, struct send_item *item,
     struct call call = {.method = "POST", .path = path, .cancel = &send->cancel};
     *whole = false;
     enum strata_status status = client_call(send->client, &call, &blob, NULL, e);
-    if (status == STRATA_OK) {
-        *whole = true;
-        return check_blob(item, blob, e);
-    }
+    if (status == STRATA_OK)
+        return check_blob(send, item, blob, whole, e);
     if (status == STRATA_NOT_FOUND) {
         send_set_restart(send, item);
         return STRATA_OK;

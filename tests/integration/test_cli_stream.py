@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`strata upload` and `publish` of files large enough to be sent while they are hashed."""
+import hashlib
 import os
 import time
 
 import pytest
 
 from support.chain import CHUNK, chain_of, make_bytes, sha256
-from support.cli import LOCAL, SECONDS, Cli, write
+from support.cli import AWAY, LOCAL, SECONDS, Cli, write
 from support.stratad import wait_until
 
 PART = 8 * CHUNK
@@ -43,8 +44,21 @@ def notes(cli):
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
+def remember(cli, base, path, upload):
+    """The note that a killed client leaves of the upload of a file."""
+    st = os.stat(path)
+    what = (f"{st.st_dev} {st.st_ino} {st.st_size} "
+            f"{st.st_mtime_ns // 10**9}.{st.st_mtime_ns % 10**9:09}")
+    key = hashlib.sha256(f"{base}\0file\0{what}\0".encode()).hexdigest()
+    return write(cli.home / ".local/state/strata/uploads", {key: f"{upload}\n".encode()})
+
+
 def upload(cli, tmp_path, data):
     write(tmp_path, {"w": data})
+    return upload_again(cli, tmp_path)
+
+
+def upload_again(cli, tmp_path):
     (file,) = cli.json("upload", tmp_path / "w")["files"]
     return file
 
@@ -144,3 +158,36 @@ def test_file_that_grows_meanwhile(cli, server, api, tmp_path, relay):
     relay.away = False
     _, stderr = process.communicate(timeout=SECONDS)
     assert process.returncode == LOCAL and b"changed meanwhile" in stderr
+
+
+def test_resumed_although_the_server_was_away(cli, server, api, tmp_path, relay):
+    """What a run that met no server remembers is as good as before."""
+    data = big("away", more=50)
+    through = Cli(cli.home, relay.base, server.admin_token())
+    write(tmp_path, {"w": data})
+    relay.drop_answer_to, relay.away_after = b"/parts/1 HTTP", True
+    process = through.spawn("upload", tmp_path / "w", "-j", "1")
+    wait_until(lambda: relay.away, SECONDS, "a part was sent")
+    process.kill()
+    process.communicate()
+    through.error("upload", tmp_path / "w", "--retry", "1", status=AWAY)
+    relay.away = False
+    (again,) = through.json("upload", tmp_path / "w")["files"]
+    assert again["sent"] < len(data) and rows(server, data) == (1, 1)
+    check_blob(api, data)
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["all parts", "done"])
+def test_upload_of_what_the_file_held_before(cli, server, api, tmp_path, done):
+    """Written over in place, its time set back: only the digest tells."""
+    before, data = big("before", more=60 + done), big("behind", more=60 + done)
+    begun = api.begin_upload(before, sha256=False, chain_with_parts=True)
+    for number in range(3):
+        api.put_part(begun, before, number, expect=204)
+    if done:
+        api.complete(begun, expect=201)
+    write(tmp_path, {"w": data})
+    remember(cli, server.base, tmp_path / "w", begun["id"])
+    assert upload_again(cli, tmp_path)["sent"] == len(data)
+    check_blob(api, data)
+    assert not notes(cli)
