@@ -9,6 +9,7 @@ import pytest
 
 from support import safetensors
 from support.chain import CHUNK, make_bytes, sha256
+from support.stratad import sanitized
 
 ODD = "odd/na me?#%&+\u00fc\n\u6a21.weight"
 # Over a border between chunks, of one element, without any, of half bytes, of a dtype
@@ -330,7 +331,8 @@ def test_largest_header(large):
     assert tensor["offset"] == HEADER + 8
     assert large.api().get(path + "/t", expect=200).content == b"abc"
     assert max(samples) < before + 5 * HEADER
-    assert large.rss_anon() < before + (40 << 20)
+    if not sanitized():  # which keeps for a while what was freed
+        assert large.rss_anon() < before + (40 << 20)
 
 
 def test_many_large_headers_at_once(large):
