@@ -3,8 +3,6 @@
 
 #include <fcntl.h>
 #include <openssl/rand.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -146,23 +144,6 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
         MHD_OPTION_END); // clang-format on
 }
 
-// The connections' threads inherit the policy of the one that starts the daemon. As
-// batch work (sched(7)), a thread whose socket has room again does not push another
-// from the processor in the middle of a write: with many downloads at once that cost a
-// switch for every few hundred KiB.
-static struct MHD_Daemon *start_as_batch(struct http_server *server, int fd)
-{
-    struct sched_param before, batch = {.sched_priority = 0};
-    int policy;
-    bool changed = pthread_getschedparam(pthread_self(), &policy, &before) == 0 &&
-                   policy == SCHED_OTHER &&
-                   pthread_setschedparam(pthread_self(), SCHED_BATCH, &batch) == 0;
-    struct MHD_Daemon *daemon = start_daemon(server, fd);
-    if (changed)
-        pthread_setschedparam(pthread_self(), policy, &before);
-    return daemon;
-}
-
 static struct watch *new_watch(const struct config *config)
 {
     const struct watch_limits limits = {.head_ms = config->head_timeout_ms,
@@ -185,7 +166,7 @@ enum err http_server_start(const struct app *app, struct http_server **out,
     server->address = address;
     RAND_bytes(server->id_prefix, sizeof server->id_prefix);
     server->watch = new_watch(app->config);
-    server->daemon = start_as_batch(server, fd);
+    server->daemon = start_daemon(server, fd);
     if (server->daemon == NULL) {
         watch_free(server->watch);
         free(address);
