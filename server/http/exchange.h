@@ -21,6 +21,7 @@ struct http_server {
     const struct app *app;
     struct MHD_Daemon *daemon;
     struct watch *watch;
+    struct homes *homes;
     char *address;
     atomic_uint connections;
     atomic_uint active;    // requests being answered
@@ -29,10 +30,16 @@ struct http_server {
     atomic_uint ids;
 };
 
+// What is kept of a connection between its requests.
+struct link {
+    struct watched *watched;
+    int home; // of its thread (homes.h)
+};
+
 struct exchange {
     struct http_server *server;
     struct MHD_Connection *connection;
-    struct watched *watched;   // the connection's
+    struct link *link;         // the connection's
     const struct route *route; // NULL until found
     struct request request;
     struct response response;

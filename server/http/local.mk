@@ -5,6 +5,8 @@ libstrata_server_la_SOURCES += \
     %D%/exchange.h \
     %D%/head.c \
     %D%/head.h \
+    %D%/homes.c \
+    %D%/homes.h \
     %D%/json_body.c \
     %D%/json_body.h \
     %D%/listener.c \

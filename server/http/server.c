@@ -11,13 +11,16 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "server/http/exchange.h"
+#include "server/http/homes.h"
 #include "server/http/listener.h"
 
 #define THREAD_STACK_SIZE ((size_t)512 << 10)
 // A larger answer may not fit at once in what the kernel keeps for the client.
 #define LARGE_ANSWER ((uint64_t)64 << 10)
+// From here on the thread that sends it stays on one processor.
+#define LONG_ANSWER ((uint64_t)1 << 20)
 
-static struct watched *watched_of(struct MHD_Connection *connection)
+static struct link *link_of(struct MHD_Connection *connection)
 {
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
         ->socket_context;
@@ -28,7 +31,7 @@ static void *on_target(void *context, const char *target,
 {
     struct exchange *x = exchange_new(context, target);
     x->connection = connection;
-    x->watched = watched_of(connection);
+    x->link = link_of(connection);
     return x;
 }
 
@@ -46,6 +49,21 @@ static void set_idle_timeout(struct MHD_Connection *connection, int64_t timeout_
                               (unsigned)(timeout_ms / 1000));
 }
 
+// Sending files, a thread stays where it is; with the bytes of an upload it goes where
+// there is room.
+static void settle(struct exchange *x)
+{
+    struct homes *homes = x->server->homes;
+    struct link *link = x->link;
+    bool takes_bytes = x->route != NULL && x->route->body == BODY_STREAM;
+    if (takes_bytes && link->home != HOME_NONE) {
+        homes_roam(homes, link->home);
+        link->home = HOME_NONE;
+    } else if (x->sent >= LONG_ANSWER && link->home == HOME_NONE) {
+        link->home = homes_stay(homes);
+    }
+}
+
 // The reader of a large answer may be slow for longer than a connection may be idle:
 // struct watch says how slow.
 static enum MHD_Result answer(struct exchange *x)
@@ -55,7 +73,8 @@ static enum MHD_Result answer(struct exchange *x)
     x->is_large = x->sent > LARGE_ANSWER;
     if (x->is_large)
         set_idle_timeout(x->connection, 0);
-    watch_set_phase(x->watched, WATCH_ANSWER);
+    settle(x);
+    watch_set_phase(x->link->watched, WATCH_ANSWER);
     return result;
 }
 
@@ -63,8 +82,9 @@ static enum MHD_Result take(struct exchange *x, const char *method, const char *
                             const char *data, size_t *size)
 {
     if (!x->started) {
-        watch_set_phase(x->watched, WATCH_BODY);
+        watch_set_phase(x->link->watched, WATCH_BODY);
         exchange_begin(x, method, version);
+        settle(x);
         return exchange_must_answer_early(x) ? answer(x) : MHD_YES;
     }
     if (*size > 0) {
@@ -87,9 +107,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     (void)connection;
     (void)url;
     struct exchange *x = *request;
-    watch_set_busy(x->watched, true);
+    watch_set_busy(x->link->watched, true);
     enum MHD_Result result = take(x, method, version, data, size);
-    watch_set_busy(x->watched, false);
+    watch_set_busy(x->link->watched, false);
     return result;
 }
 
@@ -104,7 +124,7 @@ static void on_completed(void *context, struct MHD_Connection *connection,
     if (x != NULL)
         exchange_finish(x);
     *request = NULL;
-    watch_set_phase(watched_of(connection), WATCH_HEAD);
+    watch_set_phase(link_of(connection)->watched, WATCH_HEAD);
 }
 
 static void on_connection(void *context, struct MHD_Connection *connection,
@@ -117,10 +137,15 @@ static void on_connection(void *context, struct MHD_Connection *connection,
     if (started) {
         int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
                      ->connect_fd;
-        *socket_context = watch_open(server->watch, fd);
+        struct link *link = alloc_zero(sizeof *link);
+        *link = (struct link){watch_open(server->watch, fd), HOME_NONE};
+        *socket_context = link;
         atomic_fetch_add(&server->connections, 1);
     } else {
-        watch_close(server->watch, *socket_context);
+        struct link *link = *socket_context;
+        watch_close(server->watch, link->watched);
+        homes_leave(server->homes, link->home);
+        free(link);
         atomic_fetch_sub(&server->connections, 1);
     }
 }
@@ -166,9 +191,11 @@ enum err http_server_start(const struct app *app, struct http_server **out,
     server->address = address;
     RAND_bytes(server->id_prefix, sizeof server->id_prefix);
     server->watch = new_watch(app->config);
+    server->homes = homes_new();
     server->daemon = start_daemon(server, fd);
     if (server->daemon == NULL) {
         watch_free(server->watch);
+        homes_free(server->homes);
         free(address);
         free(server);
         return error_set(e, ERR_INTERNAL, "the HTTP server cannot be started");
@@ -230,6 +257,7 @@ void http_server_stop(struct http_server *server)
         return;
     MHD_stop_daemon(server->daemon);
     watch_free(server->watch);
+    homes_free(server->homes);
     free(server->address);
     free(server);
 }

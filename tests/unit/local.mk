@@ -13,6 +13,7 @@ unit_tests = \
     %D%/test_embedded \
     %D%/test_error \
     %D%/test_fields \
+    %D%/test_homes \
     %D%/test_json_text \
     %D%/test_manifest \
     %D%/test_metrics \
