@@ -86,7 +86,8 @@ def record(row, rounds, bench):
         "versions": versions(),
         "rounds": rounds,
         "bars": [vars(bar) for bar in row.bars],
-        "title": row.title, "method": row.method, "columns": list(row.columns),
+        "title": row.title, "method": row.method, "bounds": row.bounds,
+        "columns": list(row.columns),
     }
 
 
@@ -150,7 +151,8 @@ def row_page(entry):
         f"{entry['date']}, {entry['machine']}; {len(entry['rounds'])} rounds, file of "
         f"{size}, TCP congestion control {entry['congestion']}, load average before: "
         f"{entry['load_average']}. {ran}.",
-        lanes_table(entry), bars_table(entry)])
+        lanes_table(entry), bars_table(entry),
+        *([entry["bounds"]] if entry.get("bounds") else [])])
 
 
 INTRODUCTION = """# Performance

@@ -29,6 +29,7 @@ class Row:
     key = ""
     title = ""
     method = ""
+    bounds = ""  # what keeps a bar from being passed, where one is not
     columns = ()
     bars = ()
 
@@ -63,6 +64,15 @@ class Download(Row):
         "receiving of a piece now to the one that sends it, now to the client, so the "
         "CPU of both is shown too. nginx runs a worker per core with "
         "sendfile, tcp_nopush and its open file cache on, and its access log off.")
+    bounds = (
+        "What bounds it: a thread for each connection is woken for each request and for "
+        "each 2 MiB that libmicrohttpd gives to one sendfile, where an event loop goes on "
+        "without. Tried: batch scheduling and time slices from 0.1 to 20 ms (nothing), "
+        "socket buffers of 1 and 4 MiB (nothing), one or two senders at a time behind a "
+        "gate (CPU of both sides per GB 1.2 of nginx's at 8 streams with one, but 0.6 of "
+        "its throughput), two sender threads behind epoll for all connections (server "
+        "CPU 1.14 and 1.26, throughput 0.85 and 0.70 at 8 and 64 streams), and binding "
+        "each thread to one processor, which is what stratad does now.")
     columns = ("rate", "server_cpu_gb", "client_cpu_gb", "both_cpu_gb", "rss_anon")
     streams = (1, 8, 64)
 
@@ -125,6 +135,13 @@ class Upload(Row):
         "peers, fsync of every file and folder that they keep, within the measured "
         "time. Copy: `dd bs=8M conv=fsync`. Before each turn the file is brought into the "
         "page cache, and the disk is given time to finish (sync).")
+    bounds = (
+        "What bounds it: `strata upload` hashes on the client what the server hashes "
+        "again, and both share two cores: 2.1 CPU seconds for each GB, of which SHA-256 "
+        "takes 1.2. Tried: sending while hashing (0.5 to 0.85 GB/s), O_DIRECT, and larger "
+        "connection memory (256 KiB and 1 MiB: nothing). Whoever knows the chain "
+        "beforehand, as the client of docker-registry here knows the digest, is bound by "
+        "the disk.")
     columns = ("rate", "seconds", "server_cpu_gb", "client_cpu_gb", "rss_anon")
     bars = (
         Bar("strata upload against docker-registry", "rate", "strata upload",
@@ -202,6 +219,10 @@ class Pull(Row):
         "Copy: `dd bs=8M conv=fsync`. Disk alone: as many zeros written past the page "
         "cache and synced (`dd oflag=direct`), with no network and no hash: what no pull "
         "can pass.")
+    bounds = (
+        "What bounds it: the disk. With a file of 2 GiB, which fits in the page cache "
+        "unwritten, curl and fsync reach 0.86 GB/s and `strata pull` 1.68 times that, "
+        "0.98 of the disk alone. From 4 GiB on curl waits for the page cache.")
     columns = ("rate", "seconds", "server_cpu_gb", "client_cpu_gb")
     bars = (
         Bar("strata pull against curl", "rate", "strata pull", ("curl",), 2.0),
