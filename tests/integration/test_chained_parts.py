@@ -7,7 +7,7 @@ import psycopg
 import pytest
 import requests
 
-from support.chain import CHUNK, chain_of, make_bytes, part_states, sha256
+from support.chain import CHUNK, big_bytes, chain_of, make_bytes, part_states, sha256
 from support.stratad import wait_until
 
 MIB = 1 << 20
@@ -20,9 +20,8 @@ def server(shared_server):
 
 
 def big(seed, size=2 * PART + 5):
-    """Bytes of three parts that are cheap to make and differ everywhere."""
-    block = make_bytes(MIB + 1, seed)
-    return (block * (size // len(block) + 1))[:size]
+    """Bytes of three parts."""
+    return big_bytes(seed, size)
 
 
 def begin(api, data, **fields):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from support.chain import CHUNK, chain_of, make_bytes, sha256
+from support.chain import CHUNK, big_bytes, chain_of, sha256
 from support.cli import AWAY, LOCAL, SECONDS, Cli, write
 from support.stratad import wait_until
 
@@ -19,10 +19,8 @@ def server(shared_server):
 
 
 def big(seed, chunks=17, more=9):
-    """Over 64 MiB, cheap to make, of a size that tests can choose."""
-    block = make_bytes((1 << 20) + 1, seed)
-    size = chunks * CHUNK + more
-    return (block * (size // len(block) + 1))[:size]
+    """Over 64 MiB, of a size that tests can choose."""
+    return big_bytes(seed, chunks * CHUNK + more)
 
 
 def rows(server, data):

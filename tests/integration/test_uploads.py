@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from support.chain import CHUNK, chain_of, make_bytes, sha256
+from support.chain import CHUNK, big_bytes, chain_of, make_bytes, sha256
 from support.rawhttp import Connection
 
 MIB = 1 << 20
@@ -19,9 +19,8 @@ def server(shared_server):
 
 
 def big(seed, size=2 * PART + 5):
-    """Bytes of three parts that are cheap to make and differ everywhere."""
-    block = make_bytes(MIB + 1, seed)
-    return (block * (size // len(block) + 1))[:size]
+    """Bytes of three parts."""
+    return big_bytes(seed, size)
 
 
 def files_of(server, digest):

@@ -59,3 +59,9 @@ def chain_root(states):
 def make_bytes(size, seed=0):
     """`size` bytes that are the same for the same seed."""
     return random.Random(f"{seed}/{size}").randbytes(size)
+
+
+def big_bytes(seed, size):
+    """`size` bytes that are cheap to make and differ in every chunk."""
+    block = make_bytes((1 << 20) + 1, seed)
+    return (block * (size // len(block) + 1))[:size]
