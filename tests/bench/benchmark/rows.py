@@ -69,8 +69,7 @@ class Download(Row):
         "each 2 MiB that libmicrohttpd gives to one sendfile, where an event loop goes on "
         "without. Tried: batch scheduling and time slices from 0.1 to 20 ms (nothing), "
         "socket buffers of 1 and 4 MiB (nothing), one or two senders at a time behind a "
-        "gate (CPU of both sides per GB 1.2 of nginx's at 8 streams with one, but 0.6 of "
-        "its throughput), two sender threads behind epoll for all connections (server "
+        "gate (at 8 streams with one, server CPU 1.14 and throughput 0.62 of nginx's), two sender threads behind epoll for all connections (server "
         "CPU 1.14 and 1.26, throughput 0.85 and 0.70 at 8 and 64 streams), and binding "
         "each thread to one processor, which is what stratad does now.")
     columns = ("rate", "server_cpu_gb", "client_cpu_gb", "both_cpu_gb", "rss_anon")
@@ -138,7 +137,8 @@ class Upload(Row):
     bounds = (
         "What bounds it: `strata upload` hashes on the client what the server hashes "
         "again, and both share two cores: 2.1 CPU seconds for each GB, of which SHA-256 "
-        "takes 1.2. Tried: sending while hashing (0.5 to 0.85 GB/s), O_DIRECT, and larger "
+        "takes about 1.2. Tried: sending while hashing (0.48 GB/s before, on a busier "
+        "machine), O_DIRECT, and larger "
         "connection memory (256 KiB and 1 MiB: nothing). Whoever knows the chain "
         "beforehand, as the client of docker-registry here knows the digest, is bound by "
         "the disk.")
