@@ -5,6 +5,7 @@ migrations = \
     %D%/0001_foundation.sql \
     %D%/0002_chain_with_parts.sql \
     %D%/0003_upload_generation.sql \
+    %D%/0004_tiers.sql \
     $(NULL)
 EXTRA_DIST += $(migrations)
 

@@ -10,6 +10,7 @@ libstrata_storage_la_SOURCES = \
     %D%/flush.h \
     %D%/follower.c \
     %D%/follower.h \
+    %D%/move.h \
     %D%/placement.c \
     %D%/placement.h \
     %D%/repair.c \
@@ -24,6 +25,7 @@ libstrata_storage_la_SOURCES = \
     %D%/tier_file.h \
     %D%/tier_identity.c \
     %D%/tier_identity.h \
+    %D%/tier_store.h \
     %D%/upload.c \
     %D%/upload.h \
     %D%/upload_chain.c \
