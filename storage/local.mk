@@ -46,6 +46,7 @@ libstrata_storage_la_SOURCES = \
     %D%/tier_identity.h \
     %D%/tier_room.c \
     %D%/tier_room.h \
+    %D%/tier_store.c \
     %D%/tier_store.h \
     %D%/upload.c \
     %D%/upload.h \
