@@ -29,6 +29,8 @@ libstrata_storage_la_SOURCES = \
     %D%/placement_drop.h \
     %D%/repair.c \
     %D%/state.h \
+    %D%/status.c \
+    %D%/status.h \
     %D%/storage.c \
     %D%/storage.h \
     %D%/sweep.c \
