@@ -87,7 +87,8 @@ static bool is_of_tier(int fd)
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t size = readlink(link, path, sizeof path - 1);
     path[size > 0 ? size : 0] = '\0';
-    return strstr(path, "/hot") != NULL;
+    return strstr(path, "/hot/") != NULL || strstr(path, "/warm/") != NULL ||
+           strstr(path, "/cold/") != NULL;
 }
 
 #define INTERCEPT(type, name, changes, when, parameters, arguments)                    \
