@@ -21,10 +21,13 @@ libstrata_storage_la_SOURCES = \
     %D%/tier.c \
     %D%/tier.h \
     %D%/tier_claim.c \
+    %D%/tier_directory.c \
+    %D%/tier_directory.h \
     %D%/tier_file.c \
     %D%/tier_file.h \
     %D%/tier_identity.c \
     %D%/tier_identity.h \
+    %D%/tier_store.c \
     %D%/tier_store.h \
     %D%/upload.c \
     %D%/upload.h \

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each tier must be able to do: one struct of functions, implemented by a
-// directory (storage/tier_file.h) and by a bucket (storage/tier_s3.h). A copy is named
-// by its blob and a placement's number that is never used twice (invariant 4).
+// directory (storage/tier_directory.h) and by a bucket (storage/tier_s3.h). A copy is
+// named by its blob and a placement's number that is never used twice (invariant 4).
 //
 // Errors, of all functions: ERR_BLOB_NOT_FOUND (no such copy), ERR_UNAVAILABLE (the
 // tier is away, or what it gave was cut short; retries within its own deadlines have
