@@ -14,6 +14,8 @@ libstrata_storage_la_SOURCES = \
     %D%/placement.c \
     %D%/placement.h \
     %D%/repair.c \
+    %D%/s3_sign.c \
+    %D%/s3_sign.h \
     %D%/state.h \
     %D%/storage.c \
     %D%/storage.h \
