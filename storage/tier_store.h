@@ -24,9 +24,9 @@ struct tier_key {
 
 // What lies on a tier.
 struct tier_found {
-    const char *name;    // of the file or key, below the root or prefix
-    bool is_known;       // a name that Strata writes; then `key` is filled in
-    bool is_incoming;    // written, but not named yet: `key.digest` is not known
+    const char *name; // of the file or key, below the root or prefix
+    bool is_known;    // a name that Strata writes; then `key` is filled in
+    bool is_incoming; // written, but not named yet: `key.digest` is not known
     struct tier_key key;
     uint64_t size;       // bytes; of incoming files of no account
     int64_t modified_us; // since 1970
