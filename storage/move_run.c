@@ -236,7 +236,8 @@ static enum err check_room(struct attempt *a, struct error *e)
     uint64_t room = 0;
     enum err err = tier_require(a->target, e);
     if (err == ERR_NONE)
-        err = tier_room(a->target, &a->storage->options, true, &room, e);
+        err =
+            tier_room_of_copy(a->target, &a->storage->options, a->move->size, &room, e);
     if (err == ERR_NONE && room < a->move->size)
         err = error_set(e, ERR_INSUFFICIENT_STORAGE,
                         "the %s tier has %" PRIu64 " bytes left, the blob has %" PRIu64
