@@ -7,6 +7,8 @@ unit_tests = \
     %D%/test_ci \
     %D%/test_conditions \
     %D%/test_clock \
+    %D%/test_cold \
+    %D%/test_cold_damage \
     %D%/test_config \
     %D%/test_digest_field \
     %D%/test_direct \
@@ -41,3 +43,8 @@ endif
 # What every unit test and fuzz target may link; objects that it does not use stay out,
 # as fuzz_main where a program has a main of its own.
 LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
+
+EXTRA_DIST += \
+    %D%/cold_memory.h \
+    %D%/weights.h \
+    $(NULL)
