@@ -225,7 +225,7 @@ static bool is_whole(const struct blob_copy *copy)
 {
     struct stat s;
     return copy->fd < 0 ||
-           fstat(copy->fd, &s) == 0 && (uint64_t)s.st_size == copy->size;
+           (fstat(copy->fd, &s) == 0 && (uint64_t)s.st_size == copy->size);
 }
 
 // *lost: every copy that it has is known to be missing.
