@@ -13,8 +13,10 @@ libstrata_storage_la_SOURCES = \
     %D%/move.h \
     %D%/placement.c \
     %D%/placement.h \
+    %D%/read_log.h \
     %D%/repair.c \
     %D%/state.h \
+    %D%/status.h \
     %D%/storage.c \
     %D%/storage.h \
     %D%/sweep.c \

@@ -11,7 +11,7 @@
 #include "common/hex.h"
 #include "server/api/chain_field.h"
 #include "server/api/digest_field.h"
-#include "server/api/fields.h"
+#include "common/fields.h"
 #include "storage/upload.h"
 
 static enum err parse_id(const struct request *request, struct error *e)
