@@ -13,6 +13,7 @@ libstrata_storage_la_SOURCES = \
     %D%/move.h \
     %D%/placement.c \
     %D%/placement.h \
+    %D%/read_log.c \
     %D%/read_log.h \
     %D%/repair.c \
     %D%/state.h \

@@ -3,8 +3,19 @@
 libstrata_server_la_SOURCES += \
     %D%/evaluate.h \
     %D%/explain.h \
+    %D%/facts.c \
+    %D%/facts.h \
+    %D%/pass.h \
     %D%/pin.h \
+    %D%/policy.c \
     %D%/policy.h \
+    %D%/rule_match.c \
+    %D%/rule_store.c \
     %D%/rule_store.h \
+    %D%/rule_try.c \
+    %D%/sql_array.c \
+    %D%/sql_array.h \
+    %D%/tier_rules.c \
     %D%/tier_rules.h \
+    %D%/version_pass.c \
     $(NULL)
