@@ -5,10 +5,14 @@ libstrata_server_la_SOURCES += \
     %D%/explain.h \
     %D%/facts.c \
     %D%/facts.h \
+    %D%/load_order.c \
+    %D%/load_order.h \
     %D%/pass.h \
+    %D%/pin.c \
     %D%/pin.h \
     %D%/policy.c \
     %D%/policy.h \
+    %D%/prefetch.c \
     %D%/rule_match.c \
     %D%/rule_store.c \
     %D%/rule_store.h \
