@@ -42,7 +42,7 @@ struct move {
     uint64_t size, bytes_done; // of the blob; while it runs, up to date to a second
     int64_t eta_s;             // -1 = not known
     int64_t attempts;
-    char error[512]; // of the last attempt, "" = none
+    char error[512];                             // of the last attempt, "" = none
     int64_t created_us, started_us, finished_us; // 0 = not yet
 };
 

@@ -106,7 +106,7 @@ static enum err read_slower(struct db *db, const struct fetching *f,
         "  AND p.node_id IN ($2, 0)"
         "  AND array_position(ARRAY['hot', 'warm', 'cold'], p.tier)"
         "   < array_position(ARRAY['hot', 'warm', 'cold'], $3))"
-        " ORDER BY b.sha256 FOR UPDATE OF b";
+        " ORDER BY b.sha256 FOR NO KEY UPDATE OF b";
     CLEANUP(buf_clear) struct buf digests = {0};
     for (size_t i = 0; i < f->files_count; i++)
         sql_array_digest(&digests, &f->files[i]->digest);
