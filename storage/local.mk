@@ -31,6 +31,7 @@ libstrata_storage_la_SOURCES = \
     %D%/read_log.h \
     %D%/repair.c \
     %D%/state.h \
+    %D%/status.c \
     %D%/status.h \
     %D%/storage.c \
     %D%/storage.h \
