@@ -163,6 +163,22 @@ CREATE TRIGGER policy_holds_deleted AFTER DELETE ON holds
     REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION policy_blobs_changed();
 
+-- A copy takes its blob's place in the order of heat; one that nobody read yet counts
+-- as read when it came. The half-life is that of server/policy/read_heat.h, in seconds.
+CREATE FUNCTION policy_placement_scored() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.heat_score := coalesce(
+        (SELECT ln(h.heat) / ln(2::double precision)
+                + date_part('epoch', h.heat_at) / 604800
+            FROM heat h WHERE h.sha256 = NEW.sha256 AND h.heat > 0),
+        (SELECT max(p.heat_score) FROM placements p WHERE p.sha256 = NEW.sha256),
+        date_part('epoch', now()) / 604800);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER policy_placement_scored BEFORE INSERT ON placements
+    FOR EACH ROW EXECUTE FUNCTION policy_placement_scored();
+UPDATE placements SET heat_score = date_part('epoch', since) / 604800;
+
 -- What was published before there were rules.
 INSERT INTO policy_versions (version_id) SELECT id FROM versions
     WHERE deleted_at IS NULL ORDER BY id;

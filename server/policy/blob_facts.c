@@ -15,7 +15,8 @@ static const char facts_sql[] =
     "SELECT b.sha256, b.size, now(), c.hot, c.warm, c.cold, c.hot_size, c.warm_size,"
     " c.cold_size, h.heat, h.heat_at, h.windows, h.last_read_at, pin.tier, pin.until,"
     " held.tier, held.until, r.tier, r.rule, m.to_tier, m.drops, m.cause, m.rule,"
-    " CASE WHEN l.state IN ('failed', 'cancelled') THEN l.to_tier END, l.finished_at"
+    " CASE WHEN l.state IN ('failed', 'cancelled') THEN l.to_tier END, l.finished_at,"
+    " l.cause = 'space' AND l.state = 'done'"
     " FROM blobs b"
     " LEFT JOIN LATERAL (SELECT max(p.since) FILTER (WHERE p.tier = 'hot') AS hot,"
     "   max(p.since) FILTER (WHERE p.tier = 'warm') AS warm,"
@@ -38,7 +39,7 @@ static const char facts_sql[] =
     " LEFT JOIN LATERAL (SELECT a.to_tier, a.drops, a.cause, a.rule FROM moves a"
     "  WHERE a.sha256 = b.sha256 AND a.node_id = $2 AND a.finished_at IS NULL"
     "  AND NOT a.cancelled ORDER BY a.id DESC LIMIT 1) m ON true"
-    " LEFT JOIN LATERAL (SELECT a.state, a.to_tier, a.finished_at FROM moves a"
+    " LEFT JOIN LATERAL (SELECT a.state, a.cause, a.to_tier, a.finished_at FROM moves a"
     "  WHERE a.sha256 = b.sha256 AND a.node_id = $2 AND a.finished_at IS NOT NULL"
     "  ORDER BY a.id DESC LIMIT 1) l ON true"
     " WHERE b.sha256 = ANY ($1::bytea[]) ORDER BY b.sha256";
@@ -66,13 +67,14 @@ enum {
     MOVE_RULE_NAME,
     FAILED_TO,
     FAILED_AT,
+    RELIEVED,
 };
 
 static void take_wishes(struct blob_facts *blob, const struct db_result *rows, int row)
 {
     blob->is_pinned = !db_is_null(rows, row, PIN_TIER);
-    blob->pin_tier = blob->is_pinned ? (enum tier)(db_int(rows, row, PIN_TIER) - 1)
-                                     : TIER_COLD;
+    blob->pin_tier =
+        blob->is_pinned ? (enum tier)(db_int(rows, row, PIN_TIER) - 1) : TIER_COLD;
     blob->pin_until_us = db_time(rows, row, PIN_UNTIL);
     blob->is_held = tier_parse(db_text(rows, row, HOLD_TIER), &blob->hold_tier);
     blob->hold_until_us = db_time(rows, row, HOLD_UNTIL);
@@ -90,6 +92,8 @@ static void take_moves(struct blob_facts *blob, const struct db_result *rows, in
         (void)move_cause_parse(db_text(rows, row, MOVE_CAUSE), &blob->move_cause);
     blob->has_failed = tier_parse(db_text(rows, row, FAILED_TO), &blob->failed_to);
     blob->failed_us = db_time(rows, row, FAILED_AT);
+    if (db_bool(rows, row, RELIEVED))
+        blob->relieved_us = db_time(rows, row, FAILED_AT);
 }
 
 static void take_row(struct blob_facts *blob, const struct db_result *rows, int row)
@@ -100,7 +104,7 @@ static void take_row(struct blob_facts *blob, const struct db_result *rows, int 
         blob->since_us[tier] = db_time(rows, row, SINCE + tier);
         blob->stored[tier] = (uint64_t)db_int(rows, row, STORED + tier);
     }
-    blob->heat = (struct blob_heat){.heat = db_double(rows, row, HEAT),
+    blob->heat = (struct read_heat){.heat = db_double(rows, row, HEAT),
                                     .at_us = db_time(rows, row, HEAT_AT),
                                     .windows = (uint64_t)db_int(rows, row, WINDOWS),
                                     .read_us = db_time(rows, row, READ_AT)};
@@ -120,8 +124,8 @@ enum err blob_facts_read(struct db *db, const struct policy *policy,
 {
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     *list = (struct blob_facts_list){0};
-    enum err err = db_query(
-        db, facts_sql, DB_PARAMS(digests, DB_INT(policy->options.node)), &rows, e);
+    enum err err = db_query(db, facts_sql,
+                            DB_PARAMS(digests, DB_INT(policy->options.node)), &rows, e);
     if (err != ERR_NONE)
         return err;
     list->count = (size_t)db_rows(rows);

@@ -5,22 +5,17 @@
 #include "common/db/db.h"
 #include "common/names.h"
 #include "server/policy/policy.h"
+#include "server/policy/read_heat.h"
 #include "storage/move.h"
 #include "storage/tier.h"
-
-struct blob_heat {
-    double heat;      // as of at_us
-    int64_t at_us;    // 0: never read
-    uint64_t windows; // in which of the last windows it was read
-    int64_t read_us;
-};
 
 struct blob_facts {
     struct digest digest;
     uint64_t size;
-    int64_t since_us[TIER_COUNT];  // since when its copy there is ready; 0: there is none
-    uint64_t stored[TIER_COUNT];   // bytes of it
-    struct blob_heat heat;
+    int64_t
+        since_us[TIER_COUNT];    // since when its copy there is ready; 0: there is none
+    uint64_t stored[TIER_COUNT]; // bytes of it
+    struct read_heat heat;
     bool is_pinned;
     enum tier pin_tier;   // the fastest of its pins
     int64_t pin_until_us; // when the first of them ends; 0: none does
@@ -39,6 +34,7 @@ struct blob_facts {
     bool has_failed;
     enum tier failed_to;
     int64_t failed_us;
+    int64_t relieved_us; // when that move made room on a full tier; 0: it did not
 };
 
 struct blob_facts_list {

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
 libstrata_server_la_SOURCES += \
+    %D%/blob_facts.c \
+    %D%/blob_facts.h \
+    %D%/blob_pass.c \
+    %D%/evaluate.c \
     %D%/evaluate.h \
+    %D%/explain.c \
     %D%/explain.h \
     %D%/facts.c \
     %D%/facts.h \
+    %D%/heat_flush.c \
     %D%/load_order.c \
     %D%/load_order.h \
     %D%/pass.h \
@@ -13,6 +19,8 @@ libstrata_server_la_SOURCES += \
     %D%/policy.c \
     %D%/policy.h \
     %D%/prefetch.c \
+    %D%/read_heat.c \
+    %D%/read_heat.h \
     %D%/rule_match.c \
     %D%/rule_store.c \
     %D%/rule_store.h \
@@ -21,5 +29,8 @@ libstrata_server_la_SOURCES += \
     %D%/sql_array.h \
     %D%/tier_rules.c \
     %D%/tier_rules.h \
+    %D%/verdict.c \
+    %D%/verdict.h \
     %D%/version_pass.c \
+    %D%/watermarks.c \
     $(NULL)
