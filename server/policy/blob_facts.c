@@ -16,7 +16,7 @@ static const char facts_sql[] =
     " c.cold_size, h.heat, h.heat_at, h.windows, h.last_read_at, pin.tier, pin.until,"
     " held.tier, held.until, r.tier, r.rule, m.to_tier, m.drops, m.cause, m.rule,"
     " CASE WHEN l.state IN ('failed', 'cancelled') THEN l.to_tier END, l.finished_at,"
-    " l.cause = 'space' AND l.state = 'done'"
+    " l.cause = 'space' AND l.state = 'done', m.id, l.state = 'cancelled'"
     " FROM blobs b"
     " LEFT JOIN LATERAL (SELECT max(p.since) FILTER (WHERE p.tier = 'hot') AS hot,"
     "   max(p.since) FILTER (WHERE p.tier = 'warm') AS warm,"
@@ -36,7 +36,7 @@ static const char facts_sql[] =
     "   JOIN version_policy v ON v.version_id = f.version_id"
     "  WHERE f.sha256 = b.sha256 AND v.tier IS NOT NULL"
     "  ORDER BY array_position(" TIERS ", v.tier), v.version_id LIMIT 1) r ON true"
-    " LEFT JOIN LATERAL (SELECT a.to_tier, a.drops, a.cause, a.rule FROM moves a"
+    " LEFT JOIN LATERAL (SELECT a.id, a.to_tier, a.drops, a.cause, a.rule FROM moves a"
     "  WHERE a.sha256 = b.sha256 AND a.node_id = $2 AND a.finished_at IS NULL"
     "  AND NOT a.cancelled ORDER BY a.id DESC LIMIT 1) m ON true"
     " LEFT JOIN LATERAL (SELECT a.state, a.cause, a.to_tier, a.finished_at FROM moves a"
@@ -68,6 +68,8 @@ enum {
     FAILED_TO,
     FAILED_AT,
     RELIEVED,
+    MOVE_ID,
+    CANCELLED,
 };
 
 static void take_wishes(struct blob_facts *blob, const struct db_result *rows, int row)
@@ -85,12 +87,14 @@ static void take_wishes(struct blob_facts *blob, const struct db_result *rows, i
 static void take_moves(struct blob_facts *blob, const struct db_result *rows, int row)
 {
     blob->is_moving = tier_parse(db_text(rows, row, MOVE_TO), &blob->move_to);
+    blob->move_id = db_int(rows, row, MOVE_ID);
     blob->move_drops = db_bool(rows, row, MOVE_DROPS);
     snprintf(blob->move_rule, sizeof blob->move_rule, "%s",
              db_text(rows, row, MOVE_RULE_NAME));
     if (blob->is_moving)
         (void)move_cause_parse(db_text(rows, row, MOVE_CAUSE), &blob->move_cause);
     blob->has_failed = tier_parse(db_text(rows, row, FAILED_TO), &blob->failed_to);
+    blob->was_cancelled = db_bool(rows, row, CANCELLED);
     blob->failed_us = db_time(rows, row, FAILED_AT);
     if (db_bool(rows, row, RELIEVED))
         blob->relieved_us = db_time(rows, row, FAILED_AT);

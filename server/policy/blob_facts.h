@@ -26,12 +26,13 @@ struct blob_facts {
     enum tier rule_tier; // the hottest that a version of it asks for
     char rule[NAME_SIZE];
     bool is_moving; // the newest active move
+    int64_t move_id;
     enum tier move_to;
     bool move_drops;
     enum move_cause move_cause;
     char move_rule[100];
-    // The last move that ended, when it failed or somebody cancelled it.
-    bool has_failed;
+    // The last move that ended, when it failed or was cancelled.
+    bool has_failed, was_cancelled;
     enum tier failed_to;
     int64_t failed_us;
     int64_t relieved_us; // when that move made room on a full tier; 0: it did not

@@ -16,6 +16,8 @@ struct batch {
     struct digest *digests;    // sorted and unique once gathered
     size_t count;
     int64_t begun;
+    int64_t *cancels; // moves that are not wanted any more
+    size_t cancels_count;
     uint64_t promised[TIER_COUNT]; // bytes of moves that this batch began
     bool more;
 };
@@ -23,6 +25,7 @@ struct batch {
 static void batch_clear(struct batch *batch)
 {
     free(batch->digests);
+    free(batch->cancels);
 }
 
 // ---- what is to be looked at ----------------------------------------------------
@@ -198,6 +201,27 @@ static enum err write_notes(struct db *db, struct buf columns[COLUMNS + 1],
     return err;
 }
 
+static void add_cancel(struct batch *batch, int64_t id)
+{
+    batch->cancels =
+        alloc_grow(batch->cancels, batch->cancels_count + 1, sizeof *batch->cancels);
+    batch->cancels[batch->cancels_count++] = id;
+}
+
+// After the COMMIT, since a mover is told too. One that has ended meanwhile is looked
+// at again like any other.
+static enum err cancel_unwanted(const struct batch *batch, struct error *e)
+{
+    struct storage *storage = batch->pass->policy->options.storage;
+    for (size_t i = 0; i < batch->cancels_count; i++) {
+        enum err err = move_cancel(storage, batch->cancels[i], e);
+        if (err != ERR_NONE && err != ERR_MOVE_FINISHED && err != ERR_MOVE_NOT_FOUND)
+            return err;
+        error_clear(e);
+    }
+    return ERR_NONE;
+}
+
 static enum err decide_all(struct db *db, struct batch *batch,
                            const struct blob_facts_list *list, struct error *e)
 {
@@ -208,6 +232,8 @@ static enum err decide_all(struct db *db, struct batch *batch,
         const struct blob_facts *blob = &list->blobs[i];
         struct verdict verdict = blob_verdict(blob, list->now_us);
         uint64_t missing = 0;
+        if (verdict.cancels)
+            add_cancel(batch, blob->move_id);
         err = act(db, batch, blob, &verdict, &missing, e);
         note(columns, blob, &verdict, missing);
     }
@@ -225,6 +251,7 @@ static enum err batch_work(struct db *db, void *context, struct error *e)
     CLEANUP(buf_clear) struct buf array = {0};
     batch->count = 0;
     batch->begun = 0;
+    batch->cancels_count = 0;
     batch->after_next = batch->after;
     for (int tier = 0; tier < TIER_COUNT; tier++)
         batch->promised[tier] = 0;
@@ -264,8 +291,9 @@ enum err pass_blobs(struct pass *pass, struct error *e)
             break;
         batch.after = batch.after_next;
         account(pass, &batch);
-        if (!batch.more)
-            return ERR_NONE;
+        err = cancel_unwanted(&batch, e);
+        if (err != ERR_NONE || !batch.more)
+            return err;
     }
     pass->result->more = true;
     return err;

@@ -25,7 +25,7 @@ static const char facts_sql[] =
     "  WHERE p.parent_version_id = v.id AND c.deleted_at IS NULL),"
     " CASE WHEN $3 THEN (SELECT max(h.last_read_at) FROM version_files f"
     "  JOIN heat h ON h.sha256 = f.sha256"
-    "  WHERE f.version_id = v.id AND f.size >= v.size / 100) END,"
+    "  WHERE f.version_id = v.id AND f.size * 100 >= v.size) END,"
     " coalesce(array_position(n.numbers, v.number), 0), now()"
     " FROM versions v JOIN models m ON m.id = v.model_id"
     " JOIN (SELECT d.model_id, ARRAY(SELECT l.number FROM versions l"

@@ -66,10 +66,24 @@ static int64_t earliest(const struct verdict *v, const struct blob_facts *blob,
     if (v->cause == MOVE_HEAT && blob->relieved_us != 0 &&
         blob->relieved_us + RELIEVED_US > at_us)
         at_us = blob->relieved_us + RELIEVED_US;
+    int64_t pause_us = blob->was_cancelled ? VERDICT_CANCELLED_US : VERDICT_RETRY_US;
     if (blob->has_failed && blob->failed_to == v->tier &&
-        blob->failed_us + VERDICT_RETRY_US > at_us)
-        at_us = blob->failed_us + VERDICT_RETRY_US;
+        blob->failed_us + pause_us > at_us)
+        at_us = blob->failed_us + pause_us;
     return at_us;
+}
+
+// Whether the move under way was begun by this folder, and goes elsewhere than is
+// wanted now. What people asked for is theirs to cancel, and copies that protect or
+// heal are always wanted.
+static bool is_unwanted(const struct verdict *v, const struct blob_facts *blob)
+{
+    if (!blob->is_moving || blob->move_to == v->tier)
+        return false;
+    if (blob->move_cause == MOVE_SPACE)
+        return v->is_asked && blob->move_drops && blob->move_to > v->tier;
+    return blob->move_cause == MOVE_RULE || blob->move_cause == MOVE_HEAT ||
+           blob->move_cause == MOVE_PIN;
 }
 
 struct verdict blob_verdict(const struct blob_facts *blob, int64_t now_us)
@@ -79,6 +93,7 @@ struct verdict blob_verdict(const struct blob_facts *blob, int64_t now_us)
     if (present == TIER_COUNT)
         return (struct verdict){.why = WHY_NO_COPY, .tier = TIER_COLD};
     choose(&v, blob, (enum tier)present, now_us);
+    v.cancels = is_unwanted(&v, blob);
     // A hold keeps; the move that made it is what moves.
     if (v.tier == (enum tier)present || v.why == WHY_HOLD || v.why == WHY_NOTHING)
         return v;

@@ -5,8 +5,10 @@
 
 #include "server/policy/blob_facts.h"
 
-// When a move that failed, or that somebody cancelled, is asked for again.
+// When a move that failed is asked for again, and one that was cancelled: by somebody,
+// or because it was not wanted for a while.
 #define VERDICT_RETRY_US (3600 * INT64_C(1000000))
+#define VERDICT_CANCELLED_US (600 * INT64_C(1000000))
 
 enum verdict_why {
     WHY_PIN,     // a pin asks for this tier
@@ -25,6 +27,7 @@ struct verdict {
     bool moves; // a move is to begin now
     bool drops;
     bool is_moving;         // one that has the effect is under way
+    bool cancels;           // the one under way is not wanted any more
     int64_t waits_until_us; // it moves then, not now: residence, or a failed move
     int64_t next_us;        // when time alone can change all this; 0: it cannot
 };
