@@ -128,9 +128,9 @@ static void report_all_lost(struct storage *storage, const struct digest *digest
             open_file(storage, digest, p, list->size, &copy, &found, &ignored);
         if (err == ERR_NONE && found == FOUND_NOTHING) {
             report_lost(storage, digest, p, "missing, or its size differs");
-            err = placement_condemn(storage, digest, p,
-                                    "its file is missing, or its size differs",
-                                    &ignored);
+            err =
+                placement_condemn(storage, digest, p,
+                                  "its file is missing, or its size differs", &ignored);
         }
         cleanup_fd(&copy.fd);
         error_clear(&ignored);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pins: blobs kept on a tier (or a faster one) until a time. A ref is resolved when the
-// pin is made, and the pin stays with that version. Prefetch: brought to a tier now,
-// and not held there. Any thread.
+// Pins: blobs kept on a tier until a time, whatever rules, heat and explicit moves say;
+// of several pins the fastest tier counts. A ref is resolved when the pin is made, and
+// the pin stays with that version. A pin does not keep a blob that nothing names from
+// being collected. Prefetch: brought to a tier now, and not held there. Any thread.
 #pragma once
 
 #include "server/policy/policy.h"

@@ -25,12 +25,14 @@ unit_tests = \
     %D%/test_publish_parse \
     %D%/test_range \
     %D%/test_read_log \
+    %D%/test_s3_sign \
     %D%/test_safetensors \
     %D%/test_source \
     %D%/test_state \
     %D%/test_target \
     %D%/test_tier_file \
     %D%/test_tier_rules \
+    %D%/test_tier_store \
     %D%/test_token_text \
     %D%/test_version \
     $(NULL)
@@ -43,3 +45,9 @@ endif
 # What every unit test and fuzz target may link; objects that it does not use stay out,
 # as fuzz_main where a program has a main of its own.
 LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
+
+%C%_test_tier_store_SOURCES = \
+    %D%/test_tier_store.c \
+    %D%/tier_subject.c \
+    %D%/tier_subject.h \
+    $(NULL)
