@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+# What where belongs: pure code here, its SQL beside it.
+
+libstrata_server_la_SOURCES += \
+    %D%/decide.c \
+    %D%/decide.h \
+    %D%/heat.c \
+    %D%/heat.h \
+    $(NULL)
