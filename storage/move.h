@@ -19,6 +19,7 @@ enum move_cause {
     MOVE_HEAL,    // a copy that was lost or damaged is made again
 };
 const char *move_cause_name(enum move_cause cause);
+bool move_cause_parse(const char *text, enum move_cause *cause);
 
 enum move_state {
     MOVE_QUEUED,

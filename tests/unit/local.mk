@@ -7,6 +7,8 @@ unit_tests = \
     %D%/test_ci \
     %D%/test_conditions \
     %D%/test_clock \
+    %D%/test_cold \
+    %D%/test_cold_damage \
     %D%/test_cold_reader \
     %D%/test_config \
     %D%/test_digest_field \
@@ -25,12 +27,14 @@ unit_tests = \
     %D%/test_process \
     %D%/test_publish_parse \
     %D%/test_range \
+    %D%/test_read_log \
     %D%/test_s3_sign \
     %D%/test_safetensors \
     %D%/test_source \
     %D%/test_state \
     %D%/test_target \
     %D%/test_tier_file \
+    %D%/test_tier_rules \
     %D%/test_tier_store \
     %D%/test_token_text \
     %D%/test_version \
@@ -55,4 +59,9 @@ LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCK
     %D%/test_tier_store.c \
     %D%/tier_subject.c \
     %D%/tier_subject.h \
+    $(NULL)
+
+EXTRA_DIST += \
+    %D%/cold_memory.h \
+    %D%/weights.h \
     $(NULL)

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/policy/evaluate.h"
+
+#include "common/cleanup.h"
+#include "server/policy/pass.h"
+#include "storage/move.h"
+
+// What moves that wait will write: it is not in the tier's own figures yet.
+static enum err read_coming(struct db *db, struct pass *pass, struct error *e)
+{
+    static const char sql[] =
+        "SELECT m.to_tier, sum(m.size)::bigint FROM moves m WHERE m.node_id = $1"
+        " AND m.finished_at IS NULL AND NOT m.cancelled AND m.placement_id IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.sha256 = m.sha256"
+        "  AND p.tier = m.to_tier AND p.node_id IN ($1, 0) AND p.state = 'ready')"
+        " GROUP BY m.to_tier";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err =
+        db_query(db, sql, DB_PARAMS(DB_INT(pass->policy->options.node)), &rows, e);
+    for (int row = 0; err == ERR_NONE && row < db_rows(rows); row++) {
+        enum tier tier;
+        if (tier_parse(db_text(rows, row, 0), &tier))
+            pass->coming[tier] = (uint64_t)db_int(rows, row, 1);
+    }
+    return err;
+}
+
+// What has passed: the triggers queue the blobs that it concerns.
+static enum err expire(struct db *db, struct error *e)
+{
+    static const char pins[] = "DELETE FROM pins WHERE until <= now()";
+    static const char holds[] = "DELETE FROM holds WHERE until <= now()";
+    enum err err = db_exec(db, pins, DB_NO_PARAMS, NULL, e);
+    return err != ERR_NONE ? err : db_exec(db, holds, DB_NO_PARAMS, NULL, e);
+}
+
+static enum err prepare(struct pass *pass, struct tier_rules **rules, struct error *e)
+{
+    CLEANUP(db_release_at) struct db *db = NULL;
+    enum err err = db_acquire(pass->policy->options.db, &db, e);
+    if (err == ERR_NONE)
+        err = expire(db, e);
+    if (err == ERR_NONE)
+        err = rules_load(db, rules, e);
+    return err != ERR_NONE ? err : read_coming(db, pass, e);
+}
+
+static int64_t limit(int64_t budget)
+{
+    return budget > 0 ? budget : INT64_MAX;
+}
+
+enum err policy_pass(struct policy *policy, const struct policy_budget *budget,
+                     struct policy_result *result, struct error *e)
+{
+    CLEANUP(tier_rules_free_at) struct tier_rules *rules = NULL;
+    *result = (struct policy_result){0};
+    struct pass pass = {.policy = policy, .result = result};
+    pass.budget = (struct policy_budget){.versions = limit(budget->versions),
+                                         .blobs = limit(budget->blobs),
+                                         .moves = limit(budget->moves)};
+    enum err err = storage_tiers(policy->options.storage, pass.tiers, e);
+    if (err == ERR_NONE)
+        err = prepare(&pass, &rules, e);
+    pass.rules = rules;
+    if (err == ERR_NONE)
+        err = pass_versions(&pass, e);
+    if (err == ERR_NONE)
+        err = pass_room(&pass, e);
+    if (err == ERR_NONE)
+        err = pass_blobs(&pass, e);
+    if (err == ERR_NONE)
+        err = pass_watermarks(&pass, e);
+    if (result->moves > 0)
+        storage_wake_movers(policy->options.storage);
+    return err;
+}
