@@ -10,6 +10,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "storage/placement_drop.h"
 
 #define LOOKS 3 // at the rows, while copies come and go
 
@@ -123,10 +124,14 @@ static void report_all_lost(struct storage *storage, const struct digest *digest
         struct blob_copy copy = {.fd = -1};
         enum found found = FOUND;
         struct error ignored = {0};
-        if (open_file(storage, digest, p, list->size, &copy, &found, &ignored) ==
-                ERR_NONE &&
-            found == FOUND_NOTHING)
+        enum err err =
+            open_file(storage, digest, p, list->size, &copy, &found, &ignored);
+        if (err == ERR_NONE && found == FOUND_NOTHING) {
             report_lost(storage, digest, p, "missing, or its size differs");
+            err =
+                placement_condemn(storage, digest, p,
+                                  "its file is missing, or its size differs", &ignored);
+        }
         cleanup_fd(&copy.fd);
         error_clear(&ignored);
     }

@@ -39,6 +39,26 @@ libstrata_storage_la_SOURCES = \
     %D%/placement_drop.c \
     %D%/placement_drop.h \
     %D%/repair.c \
+    %D%/s3_breaker.c \
+    %D%/s3_breaker.h \
+    %D%/s3_client.c \
+    %D%/s3_client.h \
+    %D%/s3_keys.c \
+    %D%/s3_keys.h \
+    %D%/s3_list.c \
+    %D%/s3_list.h \
+    %D%/s3_multipart.c \
+    %D%/s3_multipart.h \
+    %D%/s3_object.c \
+    %D%/s3_object.h \
+    %D%/s3_sign.c \
+    %D%/s3_sign.h \
+    %D%/s3_try.c \
+    %D%/s3_try.h \
+    %D%/s3_writer.c \
+    %D%/s3_writer.h \
+    %D%/s3_xml.c \
+    %D%/s3_xml.h \
     %D%/state.h \
     %D%/status.c \
     %D%/status.h \
@@ -59,6 +79,9 @@ libstrata_storage_la_SOURCES = \
     %D%/tier_identity.h \
     %D%/tier_room.c \
     %D%/tier_room.h \
+    %D%/tier_s3.c \
+    %D%/tier_s3.h \
+    %D%/tier_s3_metrics.c \
     %D%/tier_store.c \
     %D%/tier_store.h \
     %D%/upload.c \

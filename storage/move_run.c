@@ -168,15 +168,8 @@ static enum err copy(struct attempt *a, struct error *e)
 {
     bool raw = a->move->to != TIER_COLD;
     enum err err = raw ? ERR_NONE : copy_encoded(a, &raw, e);
-    if (err == ERR_NONE && raw) {
-        // The first writer's file, if there was one, has this name too.
-        const struct tier_key key = {.digest = a->move->digest, .id = a->copy_id};
-        tier_writer_free_at(&a->writer);
-        a->writer = NULL;
-        err = a->target->store->ops->remove(a->target->store, &key, e);
-        if (err == ERR_NONE)
-            err = copy_raw(a, e);
-    }
+    if (err == ERR_NONE && raw)
+        err = copy_raw(a, e);
     if (err == ERR_NONE && is_stopping(a))
         err = error_set(e, ERR_UNAVAILABLE, "cancelled");
     if (err != ERR_NONE)

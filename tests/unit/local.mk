@@ -25,6 +25,7 @@ unit_tests = \
     %D%/test_process \
     %D%/test_publish_parse \
     %D%/test_range \
+    %D%/test_s3_sign \
     %D%/test_safetensors \
     %D%/test_source \
     %D%/test_state \
