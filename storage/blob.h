@@ -29,21 +29,26 @@ enum err blob_take(struct storage *storage, const struct digest *digest,
                    int64_t principal_id, struct blob *blob, bool *found,
                    struct error *e) MUST_CHECK;
 
-// An open file that holds a blob's raw bytes from offset 0. The descriptor is the
-// caller's own (a duplicate: close it); use it with pread and sendfile only, since the
-// file offset is shared.
+// A blob that is open for reading: by a descriptor of a file that holds its raw bytes
+// from offset 0, or by a source where no file has them so, as on the cold tier. Both
+// are the caller's own; the descriptor is a duplicate: use it with pread and sendfile
+// only, since the file offset is shared.
+struct blob_source;
 struct blob_file {
-    int fd;
+    int fd;                     // -1 where there is a source
+    struct blob_source *source; // or NULL
     uint64_t size;
     enum tier tier;
 };
+void blob_file_clear(struct blob_file *file);
 
 // From the descriptor cache, without the database when the placement is cached.
 // ERR_BLOB_NOT_FOUND, ERR_UNAVAILABLE.
 enum err blob_open(struct storage *storage, const struct digest *digest,
                    struct blob_file *file, struct error *e) MUST_CHECK;
 
-// Reads `size` bytes at `offset`, all of which must be there. ERR_UNAVAILABLE.
+// Reads `size` bytes at `offset`, all of which must be there. ERR_UNAVAILABLE,
+// ERR_ARCHIVED.
 enum err blob_file_read(const struct blob_file *file, uint64_t offset, void *bytes,
                         size_t size, struct error *e) MUST_CHECK;
 

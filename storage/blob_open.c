@@ -236,22 +236,8 @@ enum err blob_open(struct storage *storage, const struct digest *digest,
     file->fd = fcntl(copy->fd, F_DUPFD_CLOEXEC, 0);
     if (file->fd < 0)
         return error_set(e, ERR_UNAVAILABLE, "too many open files");
+    file->source = NULL;
     file->size = copy->size;
     file->tier = copy->tier;
-    return ERR_NONE;
-}
-
-enum err blob_file_read(const struct blob_file *file, uint64_t offset, void *bytes,
-                        size_t size, struct error *e)
-{
-    for (size_t done = 0; done < size;) {
-        ssize_t n =
-            pread(file->fd, (char *)bytes + done, size - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return error_set(e, ERR_UNAVAILABLE, "the copy of a blob cannot be read");
-        done += (size_t)n;
-    }
     return ERR_NONE;
 }
