@@ -29,16 +29,16 @@ enum err blob_take(struct storage *storage, const struct digest *digest,
                    int64_t principal_id, struct blob *blob, bool *found,
                    struct error *e) MUST_CHECK;
 
-// A blob that is open for reading: by a descriptor of a file that holds its raw bytes
-// from offset 0, or by a source where no file has them so, as on the cold tier. Both
-// are the caller's own; the descriptor is a duplicate: use it with pread and sendfile
-// only, since the file offset is shared.
 struct blob_source;
+
+// An open copy of a blob. The descriptor holds its raw bytes from offset 0 and is the
+// caller's own (a duplicate); use it with pread and sendfile only, since the file offset
+// is shared. Where there is none (-1), the bytes come from `source`.
 struct blob_file {
-    int fd;                     // -1 where there is a source
-    struct blob_source *source; // or NULL
+    int fd;
+    struct blob_source *source; // owned; NULL: a descriptor
     uint64_t size;
-    enum tier tier;
+    enum tier tier; // that it was opened on
 };
 void blob_file_clear(struct blob_file *file);
 
@@ -47,8 +47,7 @@ void blob_file_clear(struct blob_file *file);
 enum err blob_open(struct storage *storage, const struct digest *digest,
                    struct blob_file *file, struct error *e) MUST_CHECK;
 
-// Reads `size` bytes at `offset`, all of which must be there. ERR_UNAVAILABLE,
-// ERR_ARCHIVED.
+// Reads `size` bytes at `offset`, all of which must be there. ERR_UNAVAILABLE.
 enum err blob_file_read(const struct blob_file *file, uint64_t offset, void *bytes,
                         size_t size, struct error *e) MUST_CHECK;
 

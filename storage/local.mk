@@ -5,7 +5,6 @@ noinst_LTLIBRARIES += libstrata_storage.la
 libstrata_storage_la_SOURCES = \
     %D%/blob.c \
     %D%/blob.h \
-    %D%/blob_file.c \
     %D%/blob_open.c \
     %D%/blob_open.h \
     %D%/blob_source.c \
