@@ -8,6 +8,9 @@ libstrata_server_la_SOURCES += \
     %D%/blob_pass.c \
     %D%/decide.c \
     %D%/decide.h \
+    %D%/decide_space.c \
+    %D%/decide_text.c \
+    %D%/decide_text.h \
     %D%/evaluate.c \
     %D%/evaluate.h \
     %D%/explain.c \
