@@ -6,7 +6,6 @@ libstrata_server_la_SOURCES += \
     %D%/blob_facts.c \
     %D%/blob_facts.h \
     %D%/blob_pass.c \
-    %D%/decide.c \
     %D%/decide.h \
     %D%/evaluate.c \
     %D%/evaluate.h \
@@ -14,7 +13,6 @@ libstrata_server_la_SOURCES += \
     %D%/explain.h \
     %D%/facts.c \
     %D%/facts.h \
-    %D%/heat.c \
     %D%/heat.h \
     %D%/heat_flush.c \
     %D%/load_order.c \
@@ -29,6 +27,7 @@ libstrata_server_la_SOURCES += \
     %D%/rule_store.c \
     %D%/rule_store.h \
     %D%/rule_try.c \
+    %D%/rule_words.c \
     %D%/sql_array.c \
     %D%/sql_array.h \
     %D%/tier_rules.c \
