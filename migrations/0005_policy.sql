@@ -187,6 +187,9 @@ CREATE FUNCTION policy_heat_score(digest bytea)
     FROM t
 $$;
 
+-- All copies of a blob, those that are being dropped too.
+CREATE INDEX placements_by_blob ON placements (sha256);
+
 -- A new copy takes its blob's place in the order of heat.
 CREATE FUNCTION policy_placement_scored() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
