@@ -17,6 +17,7 @@
 #include "storage/tier_file.h"
 #include "storage/tier_store.h"
 
+struct cold_reads;
 struct follower;
 struct movers;
 struct upload_table;
@@ -54,6 +55,7 @@ struct storage {
     atomic_uint_fast64_t missing_files; // ready placements found without their file
     atomic_uint_fast64_t copies_healed, copies_damaged;
     _Atomic int64_t uploads_open; // counted anew by each sweep
+    struct cold_reads *cold_reads;
     struct cache *descriptors;    // digest -> struct blob_copy
     struct cache *chains;         // digest -> struct chain
     struct upload_table *uploads;
@@ -79,8 +81,7 @@ enum err tier_epoch_advance(struct storage *storage, struct error *e) MUST_CHECK
 enum err tier_claim(struct storage *storage, struct storage_tier *tier,
                     struct error *e) MUST_CHECK;
 // Opens the root of an offline tier again (storage.c).
-enum err tier_reopen(struct storage *storage, struct storage_tier *tier,
-                     struct error *e) MUST_CHECK;
+enum err tier_reopen(struct storage_tier *tier, struct error *e) MUST_CHECK;
 // Claims and repairs it (repair.c). Also while others run, for a tier that was offline.
 enum err storage_bring_online(struct storage *storage, struct storage_tier *tier,
                               struct error *e) MUST_CHECK;

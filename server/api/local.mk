@@ -22,10 +22,14 @@ libstrata_server_la_SOURCES += \
     %D%/health.h \
     %D%/models.c \
     %D%/models.h \
+    %D%/move_json.c \
+    %D%/move_json.h \
     %D%/origins.c \
     %D%/origins.h \
     %D%/place.c \
     %D%/place.h \
+    %D%/promote.c \
+    %D%/promote.h \
     %D%/publish.c \
     %D%/publish.h \
     %D%/range.c \
