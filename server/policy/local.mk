@@ -6,7 +6,6 @@ libstrata_server_la_SOURCES += \
     %D%/blob_facts.c \
     %D%/blob_facts.h \
     %D%/blob_pass.c \
-    %D%/decide.c \
     %D%/decide.h \
     %D%/decide_space.c \
     %D%/decide_text.c \
@@ -17,7 +16,6 @@ libstrata_server_la_SOURCES += \
     %D%/explain.h \
     %D%/facts.c \
     %D%/facts.h \
-    %D%/heat.c \
     %D%/heat.h \
     %D%/heat_flush.c \
     %D%/load_order.c \
@@ -32,6 +30,7 @@ libstrata_server_la_SOURCES += \
     %D%/rule_store.c \
     %D%/rule_store.h \
     %D%/rule_try.c \
+    %D%/rule_words.c \
     %D%/sql_array.c \
     %D%/sql_array.h \
     %D%/tier_rules.c \
