@@ -35,6 +35,9 @@ unit_tests = \
     %D%/test_version \
     $(NULL)
 
+# Writes cold copies for the integration tests.
+check_PROGRAMS += %D%/cold_copy
+
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
