@@ -4,6 +4,7 @@
 EXTRA_DIST += \
     %D%/run.py \
     %D%/benchmark \
+    %D%/weights.py \
     $(NULL)
 
 EXTRA_PROGRAMS += %D%/bench-cold %D%/bench-load
