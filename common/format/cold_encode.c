@@ -11,8 +11,8 @@
 #include "common/ordered.h"
 
 #define LEVEL_OTHER 3
-// Looks for repetitions at one byte in a thousand: weights have none, and a match that is
-// found by chance makes the literals around it dearer.
+// Looks for repetitions at one byte in a thousand: weights have none, and a match that
+// is found by chance makes the literals around it dearer.
 #define LEVEL_WEIGHTS (-1000)
 #define ESTIMATE_CHUNKS 16
 #define CONTENT_CHECKSUM_SIZE 4
