@@ -96,6 +96,23 @@ static const struct option_spec cat_options[] = {
     END,
 };
 
+static const struct option_spec decode_options[] = {
+    VALUE("output", 'o', "FILE",
+          "write to FILE, which appears under its name when it is\n"
+          "whole, instead of standard output"),
+    VALUE("jobs", 'j', "N", "threads (default: one a processor)"),
+    END,
+};
+
+static const char decode_details[] =
+    "FILE is an object of the cold tier in its encoding, from a bucket or a "
+    "directory,\n"
+    "brought here by any means; no server is asked. Each chunk is verified against "
+    "the\n"
+    "blob's SHA-256, which FILE names, before it is written. The format is described "
+    "in\n"
+    "docs/COLD-FORMAT.md. An object that is stored raw is the blob itself.";
+
 static const struct option_spec rm_options[] = {
     FLAG("force", 'f', "although aliases or children hang on it"),
     END,
@@ -137,6 +154,8 @@ const struct command commands[] = {
      NULL, 1, 1, cmd_tensors},
     {"cat", "REF PATH", "Write a file of a version to standard output",
      "The bytes are verified before they are written.", cat_options, 2, 2, cmd_cat},
+    {"decode", "FILE", "Turn an object of the cold tier back into its blob",
+     decode_details, decode_options, 1, 1, cmd_decode},
     {"verify", "REF | DIR REF", "Check every chunk of a version",
      "With REF alone, of what the server sends; with DIR as well, of the files there.",
      transfer_options, 1, 2, cmd_verify},

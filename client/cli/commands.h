@@ -9,6 +9,8 @@ typedef enum strata_status command_fn(struct invocation *invocation,
 
 // cmd_access.c
 command_fn cmd_login, cmd_whoami, cmd_tokens_ls, cmd_tokens_create, cmd_tokens_revoke;
+// cmd_decode.c
+command_fn cmd_decode;
 // cmd_publish.c
 command_fn cmd_publish, cmd_upload;
 // cmd_pull.c

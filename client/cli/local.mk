@@ -6,6 +6,7 @@ libstrata_cli_la_SOURCES = \
     %D%/byte_range.c \
     %D%/byte_range.h \
     %D%/cmd_access.c \
+    %D%/cmd_decode.c \
     %D%/cmd_publish.c \
     %D%/cmd_pull.c \
     %D%/cmd_registry.c \
