@@ -4,6 +4,9 @@
 libstrata_server_la_SOURCES += \
     %D%/decide.c \
     %D%/decide.h \
+    %D%/decide_space.c \
+    %D%/decide_text.c \
+    %D%/decide_text.h \
     %D%/heat.c \
     %D%/heat.h \
     $(NULL)
