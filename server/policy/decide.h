@@ -18,6 +18,9 @@ struct decide_options {
     // `promote_heat` whole reads: it goes up.
     int promote_reads, promote_windows;
     double promote_heat;
+    // A tier filled to its low mark takes it when it is so many times as hot as the
+    // coldest copy there, which has to leave for it in the end.
+    double promote_factor;
     // A copy stays this many times as long as it took to write, whatever heat and full
     // tiers say.
     int64_t residence_times;

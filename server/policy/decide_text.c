@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/policy/decide_text.h"
+#include "server/policy/decide_parts.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -6,7 +6,7 @@ libstrata_server_la_SOURCES += \
     %D%/decide.h \
     %D%/decide_space.c \
     %D%/decide_text.c \
-    %D%/decide_text.h \
+    %D%/decide_parts.h \
     %D%/heat.c \
     %D%/heat.h \
     $(NULL)

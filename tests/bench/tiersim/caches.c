@@ -51,7 +51,7 @@ static void make_room(struct sim *sim, enum tier tier, uint64_t need)
         cache->evicted[tier] += sim_size(sim, blob);
         if (tier == TIER_HOT && sim->blobs[blob].since_us[TIER_WARM] == 0) {
             make_room(sim, TIER_WARM, sim_size(sim, blob));
-            sim_place(sim, blob, TIER_WARM);
+            sim_place(sim, blob, TIER_HOT, TIER_WARM);
             enter(sim, blob, TIER_WARM);
         }
     }
@@ -231,7 +231,7 @@ static uint64_t room_for(const struct sim *sim, uint32_t blob, enum tier tier)
 }
 
 // Takes it where there is room without the loss of what is read sooner.
-static void offer(struct sim *sim, uint32_t blob, enum tier tier)
+static void offer(struct sim *sim, uint32_t blob, enum tier from, enum tier tier)
 {
     uint64_t size = sim_size(sim, blob);
     for (; tier < sim_present(&sim->blobs[blob]); tier++) {
@@ -240,9 +240,9 @@ static void offer(struct sim *sim, uint32_t blob, enum tier tier)
         while (sim->used[tier] + size > sim->capacity[tier]) {
             uint32_t victim = least(sim, tier);
             sim_drop(sim, victim, tier);
-            offer(sim, victim, tier + 1);
+            offer(sim, victim, tier, tier + 1);
         }
-        sim_place(sim, blob, tier);
+        sim_place(sim, blob, from, tier);
         if (tier == TIER_HOT)
             sim_drop(sim, blob, TIER_WARM);
         return;
@@ -251,9 +251,9 @@ static void offer(struct sim *sim, uint32_t blob, enum tier tier)
 
 static void oracle_read(struct sim *sim, uint32_t blob, double share, enum tier from)
 {
-    (void)share, (void)from;
+    (void)share;
     if (sim->blobs[blob].next_us != INT64_MAX)
-        offer(sim, blob, TIER_HOT);
+        offer(sim, blob, from, TIER_HOT);
 }
 
 const struct sim_strategy cache_oracle = {

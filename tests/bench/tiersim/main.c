@@ -1,55 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
+// Replays made-up traces through the policy of server/policy and prints how it does.
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/config.h"
-#include "tests/bench/tiersim/caches.h"
-#include "tests/bench/tiersim/strata.h"
+#include "common/cleanup.h"
+#include "tests/bench/tiersim/report.h"
+
+static const char usage[] =
+    "usage: tiersim [OPTION...] [-- STRATAD-OPTION...]\n"
+    "  --models N  of the registry at the beginning (200)\n"
+    "  --days N    that pass, the first quarter of which does not count (40)\n"
+    "  --seeds N   means of so many traces (3)\n"
+    "  --hot X, --warm X  sizes of the tiers, as shares of all bytes (0.1, 0.3)\n"
+    "  --trace NAME  this one alone\n"
+    "  --sweep     one option after the other with several values, means of all traces\n"
+    "Options of stratad, as --heat-half-life=1d, are those of the policy that is tried.\n";
+
+static void refuse(void)
+{
+    fputs(usage, stderr);
+    exit(2);
+}
+
+// True: a sweep.
+static bool parse(int argc, char **argv, struct report_options *options)
+{
+    enum { MODELS, DAYS, SEEDS, HOT, WARM, TRACE, SWEEP, HELP };
+    static const struct option names[] = {
+        {"models", required_argument, NULL, MODELS},
+        {"days", required_argument, NULL, DAYS},
+        {"seeds", required_argument, NULL, SEEDS},
+        {"hot", required_argument, NULL, HOT},
+        {"warm", required_argument, NULL, WARM},
+        {"trace", required_argument, NULL, TRACE},
+        {"sweep", no_argument, NULL, SWEEP},
+        {"help", no_argument, NULL, HELP},
+        {0},
+    };
+    bool is_sweep = false;
+    for (int name; (name = getopt_long(argc, argv, "+", names, NULL)) != -1;) {
+        switch (name) {
+        case MODELS: options->models = atoi(optarg); break;
+        case DAYS: options->days = atoi(optarg); break;
+        case SEEDS: options->seeds = atoi(optarg); break;
+        case HOT: options->hot = atof(optarg); break;
+        case WARM: options->warm = atof(optarg); break;
+        case TRACE: options->trace = optarg; break;
+        case SWEEP: is_sweep = true; break;
+        case HELP: fputs(usage, stdout); exit(0);
+        default: refuse();
+        }
+    }
+    // Traces need some models and days to be what they are called.
+    if (options->models < 30 || options->days < 8 || options->seeds < 1 ||
+        options->hot <= 0 || options->warm <= 0)
+        refuse();
+    return is_sweep;
+}
 
 int main(int argc, char **argv)
 {
-    int models = 200, days = 40;
-    struct strata_options base = {.decide = {.heat = {7 * TRACE_DAY, TRACE_HOUR},
-                                             .promote_reads = 2, .promote_windows = 48,
-                                             .promote_heat = 0.5, .residence_times = 10,
-                                             .retry_us = TRACE_HOUR},
-                                  .high = 0.9, .low = 0.8};
-    double hot = 0.1, warm = 0.3;
-    const char *only = NULL; int caches = 1;
-    for (int i = 1; i < argc; i++) {
-        char *v = strchr(argv[i], '=');
-        double x = v ? atof(v + 1) : 0;
-        if (!strncmp(argv[i], "half=", 5)) base.decide.heat.half_life_us = (int64_t)(x * TRACE_DAY);
-        if (!strncmp(argv[i], "window=", 7)) base.decide.heat.window_us = (int64_t)(x * TRACE_HOUR);
-        if (!strncmp(argv[i], "reads=", 6)) base.decide.promote_reads = (int)x;
-        if (!strncmp(argv[i], "windows=", 8)) base.decide.promote_windows = (int)x;
-        if (!strncmp(argv[i], "heat=", 5)) base.decide.promote_heat = x;
-        if (!strncmp(argv[i], "res=", 4)) base.decide.residence_times = (int)x;
-        if (!strncmp(argv[i], "high=", 5)) base.high = x;
-        if (!strncmp(argv[i], "low=", 4)) base.low = x;
-        if (!strncmp(argv[i], "hot=", 4)) hot = x;
-        if (!strncmp(argv[i], "warm=", 5)) warm = x;
-        if (!strncmp(argv[i], "days=", 5)) days = (int)x;
-        if (!strncmp(argv[i], "models=", 7)) models = (int)x;
-        if (!strncmp(argv[i], "trace=", 6)) only = v + 1;
-        if (!strncmp(argv[i], "caches=", 7)) caches = (int)x;
+    struct report_options options = {
+        .models = 200, .days = 40, .seeds = 3, .hot = 0.1, .warm = 0.3};
+    bool is_sweep = parse(argc, argv, &options);
+    CLEANUP(config_free_at) struct config *config = NULL;
+    struct error e = {0};
+    // What is left goes to stratad's parser, which wants a directory and uses none.
+    argv[--optind] = "--data=.";
+    argv[--optind] = "tiersim";
+    if (config_load(argc - optind, argv + optind, &config, &e) != ERR_NONE) {
+        fprintf(stderr, "tiersim: %s\n", e.detail);
+        return 2;
     }
-    const struct sim_strategy *all[] = {&strata_strategy, &cache_lru, &cache_lfu, &cache_s3fifo, &cache_oracle};
-    for (size_t k = 0; k < trace_kinds_count; k++) {
-        if (only && strcmp(only, trace_kinds[k].name)) continue;
-        struct trace *t = trace_new(&trace_kinds[k], models, days, 42);
-        if (caches) printf("%s: %zu blobs %zu reads %.1f TB\n", t->name, t->blobs_count, t->reads_count, (double)t->bytes / 1e12);
-        for (size_t s = 0; s < (caches ? 5 : 1); s++) {
-            struct sim_setup setup = {all[s], &base, hot, warm};
-            struct sim_result r = sim_run(t, &setup);
-            double sum = (double)(r.read[0] + r.read[1] + r.read[2]);
-            printf("  %-14s %-10s hot %5.1f%% hot+warm %5.1f%%  up %8.2f TB down %8.2f TB  wait %8.1f h  read %.1f TB cold req %5.1f%%\n", all[s]->name, t->name,
-                   100 * (double)r.read[0] / sum, 100 * (double)(r.read[0] + r.read[1]) / sum,
-                   (double)r.up / 1e12, (double)r.down / 1e12, r.waited_s / 3600, sum / 1e12,
-                   100 * (double)r.requests[2] / (double)(r.requests[0] + r.requests[1] + r.requests[2]));
-            fflush(stdout);
-        }
-        trace_free(t);
-    }
+    options.config = config;
+    if (is_sweep)
+        report_sweep(&options);
+    else
+        report_compare(&options);
+    return 0;
 }

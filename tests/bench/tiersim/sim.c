@@ -102,9 +102,9 @@ static void count(struct sim *sim, uint32_t blob, enum tier from, enum tier to)
         *(to < from ? &sim->result.up : &sim->result.down) += sim_size(sim, blob);
 }
 
-void sim_place(struct sim *sim, uint32_t blob, enum tier tier)
+void sim_place(struct sim *sim, uint32_t blob, enum tier from, enum tier tier)
 {
-    count(sim, blob, sim_present(&sim->blobs[blob]), tier);
+    count(sim, blob, from, tier);
     sim->blobs[blob].since_us[tier] = sim->now_us;
     sim->used[tier] += sim_size(sim, blob);
 }

@@ -88,7 +88,7 @@ enum tier sim_present(const struct sim_blob *blob);
 // Copies to `to` when there is a mover free; copies above go then when `drops`. What has
 // nothing to copy is done at once. False: another move of the blob is under way.
 bool sim_move_begin(struct sim *sim, uint32_t blob, enum tier to, bool drops);
-// At once, as if it cost no time.
-void sim_place(struct sim *sim, uint32_t blob, enum tier tier);
+// At once, as if it took no time.
+void sim_place(struct sim *sim, uint32_t blob, enum tier from, enum tier tier);
 uint64_t sim_size(const struct sim *sim, uint32_t blob);
 void sim_drop(struct sim *sim, uint32_t blob, enum tier tier);

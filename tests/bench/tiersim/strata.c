@@ -14,6 +14,13 @@ struct strata {
     size_t dirty_count;
 };
 
+struct strata_options strata_options_of(const struct config *config)
+{
+    return (struct strata_options){.decide = decide_options_of(config),
+                                   .high = (double)config->hot_high_mark / 100,
+                                   .low = (double)config->hot_low_mark / 100};
+}
+
 static struct decide_blob known(const struct sim *sim, uint32_t blob)
 {
     const struct sim_blob *b = &sim->blobs[blob];

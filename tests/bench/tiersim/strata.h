@@ -9,4 +9,5 @@ struct strata_options {
     struct decide_options decide;
     double high, low; // marks, as shares of the capacity
 };
+struct strata_options strata_options_of(const struct config *config);
 extern const struct sim_strategy strata_strategy; // its options: struct strata_options

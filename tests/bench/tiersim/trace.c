@@ -137,6 +137,10 @@ static void make_release(struct trace *trace, int days)
 static void make_ranges(struct trace *trace, int days)
 {
     add_peeks(trace, days);
+    for (int i = 0; i < 500 * days; i++)
+        trace_read_tensors(trace,
+                           (uint32_t)trace_random_int(trace, (int64_t)trace->models_count),
+                           TRACE_BEGIN + trace_random_int(trace, days * TRACE_DAY));
     add_zipf(trace, days, 40, 0.8);
 }
 
@@ -155,8 +159,8 @@ const struct trace_kind trace_kinds[] = {
     {"scan+daily", "the same, and once a week everything is read", make_scan},
     {"crowd", "every fourth day 400 loads of a model nobody read before", make_crowd},
     {"release", "10 products, a new version every third day", make_release},
-    {"ranges", "headers of everything each hour, 40 loads a day", make_ranges},
-    {"mixed", "all of these but the headers", make_mixed},
+    {"ranges", "headers of everything each hour, 500 reads of tensors and 40 loads a day", make_ranges},
+    {"mixed", "all of these but headers and tensors", make_mixed},
 };
 const size_t trace_kinds_count = sizeof trace_kinds / sizeof *trace_kinds;
 

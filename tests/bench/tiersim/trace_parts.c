@@ -111,6 +111,17 @@ void trace_peek_model(struct trace *trace, uint32_t model, int64_t at_us)
     }
 }
 
+void trace_read_tensors(struct trace *trace, uint32_t model, int64_t at_us)
+{
+    const struct trace_model *m = &trace->models[model];
+    uint32_t largest = m->first;
+    for (uint32_t blob = m->first; blob < m->first + m->count; blob++) {
+        if (trace->blobs[blob].size > trace->blobs[largest].size)
+            largest = blob;
+    }
+    add_read(trace, largest, trace->blobs[largest].size / 100 * 3, at_us);
+}
+
 void trace_zipf_init(struct trace *trace, struct trace_zipf *zipf, double skew)
 {
     zipf->count = trace->models_count;

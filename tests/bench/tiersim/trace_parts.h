@@ -14,6 +14,8 @@ uint32_t trace_add_version(struct trace *trace, uint32_t of, int64_t born_us);
 void trace_read_model(struct trace *trace, uint32_t model, int64_t at_us);
 // A few bytes of each file: what a catalogue looks at.
 void trace_peek_model(struct trace *trace, uint32_t model, int64_t at_us);
+// Three hundredths of the largest file: some tensors of it.
+void trace_read_tensors(struct trace *trace, uint32_t model, int64_t at_us);
 
 struct trace_zipf {
     double *sums;
