@@ -15,6 +15,7 @@ struct decide_options decide_options_of(const struct config *config)
         .promote_reads = (int)config->promote_reads,
         .promote_windows = (int)config->promote_windows,
         .promote_heat = (double)config->promote_heat / 100,
+        .promote_burst = (double)config->promote_burst / 100,
         .promote_factor = (double)config->promote_factor,
         .residence_times = config->residence_factor,
         .retry_us = RETRY_US,
@@ -43,8 +44,10 @@ int decide_present(const struct decide_blob *blob)
 static bool is_read_often(const struct decide_options *o, const struct heat *heat,
                           int64_t now_us)
 {
-    return heat_at(&o->heat, heat, now_us) >= o->promote_heat &&
-           heat_windows(&o->heat, heat, now_us, o->promote_windows) >= o->promote_reads;
+    double reads = heat_at(&o->heat, heat, now_us);
+    int windows = heat_windows(&o->heat, heat, now_us, o->promote_windows);
+    return (windows >= o->promote_reads && reads >= o->promote_heat) ||
+           (windows > 0 && reads >= o->promote_burst);
 }
 
 enum decide_wait decide_admits(const struct decide_options *o,

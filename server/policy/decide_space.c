@@ -47,7 +47,8 @@ static bool has_room(const struct decide_blob *blob, const struct decide_tier *t
 // More than half way from the high mark to the end: no time for copies.
 static bool is_urgent(const struct decide_tier *tier)
 {
-    return tier->used > tier->high && tier->used - tier->high > tier->capacity - tier->used;
+    return tier->used > tier->high &&
+           tier->used - tier->high > tier->capacity - tier->used;
 }
 
 // The next lower tier that has it already, or where it is worth its room; else one that

@@ -63,8 +63,8 @@ static void *begin(double (*rank)(const struct sim *, uint32_t),
                    uint32_t (*victim)(struct sim *, enum tier))
 {
     struct cache *cache = alloc_zero(sizeof *cache);
-    cache->heat = (struct heat_options){.half_life_us = 3 * TRACE_DAY,
-                                        .window_us = TRACE_HOUR};
+    cache->heat =
+        (struct heat_options){.half_life_us = 3 * TRACE_DAY, .window_us = TRACE_HOUR};
     cache->rank = rank;
     cache->victim = victim;
     return cache;
@@ -98,7 +98,8 @@ static void on_start(struct sim *sim, const struct sim_move *move)
     enter(sim, move->blob, move->to);
 }
 
-// ---- LRU, LFU -------------------------------------------------------------------------
+// ---- LRU, LFU
+// -------------------------------------------------------------------------
 
 static double last_read(const struct sim *sim, uint32_t blob)
 {
@@ -137,7 +138,8 @@ const struct sim_strategy cache_lfu = {.name = "LFU with decay",
                                        .on_start = on_start,
                                        .end = end};
 
-// ---- S3-FIFO ----------------------------------------------------------------------------
+// ---- S3-FIFO
+// ----------------------------------------------------------------------------
 
 // What left a short while ago, by the bytes that have left since, is remembered, and
 // goes to the main queue when it comes back.
@@ -175,8 +177,8 @@ static uint32_t fifo_victim(struct sim *sim, enum tier tier)
         uint64_t small_bytes, main_bytes;
         uint32_t small = oldest(sim, tier, false, &small_bytes);
         uint32_t main = oldest(sim, tier, true, &main_bytes);
-        bool from_small = small != NOBODY && (main == NOBODY ||
-                                              small_bytes > sim->capacity[tier] / 10);
+        bool from_small = small != NOBODY &&
+                          (main == NOBODY || small_bytes > sim->capacity[tier] / 10);
         uint32_t blob = from_small ? small : main;
         if (blob == NOBODY)
             return blob;
@@ -205,7 +207,8 @@ const struct sim_strategy cache_s3fifo = {.name = "S3-FIFO",
                                           .on_start = on_start,
                                           .end = end};
 
-// ---- the one that knows -------------------------------------------------------------------
+// ---- the one that knows
+// -------------------------------------------------------------------
 
 static double sooner(const struct sim *sim, uint32_t blob)
 {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/alloc.h"
 #include "common/cleanup.h"
 #include "tests/bench/tiersim/report.h"
 
@@ -14,8 +15,10 @@ static const char usage[] =
     "  --seeds N   means of so many traces (3)\n"
     "  --hot X, --warm X  sizes of the tiers, as shares of all bytes (0.1, 0.3)\n"
     "  --trace NAME  this one alone\n"
-    "  --sweep     one option after the other with several values, means of all traces\n"
-    "Options of stratad, as --heat-half-life=1d, are those of the policy that is tried.\n";
+    "  --sweep     one option after the other with several values, means of all "
+    "traces\n"
+    "Options of stratad, as --heat-half-life=1d, are those of the policy that is "
+    "tried.\n";
 
 static void refuse(void)
 {
@@ -41,15 +44,32 @@ static bool parse(int argc, char **argv, struct report_options *options)
     bool is_sweep = false;
     for (int name; (name = getopt_long(argc, argv, "+", names, NULL)) != -1;) {
         switch (name) {
-        case MODELS: options->models = atoi(optarg); break;
-        case DAYS: options->days = atoi(optarg); break;
-        case SEEDS: options->seeds = atoi(optarg); break;
-        case HOT: options->hot = atof(optarg); break;
-        case WARM: options->warm = atof(optarg); break;
-        case TRACE: options->trace = optarg; break;
-        case SWEEP: is_sweep = true; break;
-        case HELP: fputs(usage, stdout); exit(0);
-        default: refuse();
+        case MODELS:
+            options->models = atoi(optarg);
+            break;
+        case DAYS:
+            options->days = atoi(optarg);
+            break;
+        case SEEDS:
+            options->seeds = atoi(optarg);
+            break;
+        case HOT:
+            options->hot = atof(optarg);
+            break;
+        case WARM:
+            options->warm = atof(optarg);
+            break;
+        case TRACE:
+            options->trace = optarg;
+            break;
+        case SWEEP:
+            is_sweep = true;
+            break;
+        case HELP:
+            fputs(usage, stdout);
+            exit(0);
+        default:
+            refuse();
         }
     }
     // Traces need some models and days to be what they are called.
@@ -67,9 +87,14 @@ int main(int argc, char **argv)
     CLEANUP(config_free_at) struct config *config = NULL;
     struct error e = {0};
     // What is left goes to stratad's parser, which wants a directory and uses none.
-    argv[--optind] = "--data=.";
-    argv[--optind] = "tiersim";
-    if (config_load(argc - optind, argv + optind, &config, &e) != ERR_NONE) {
+    AUTO_FREE char **left = alloc_array((size_t)argc + 3, sizeof *left);
+    int count = 0;
+    char data[] = "--data=.";
+    left[count++] = argv[0];
+    left[count++] = data;
+    while (optind < argc)
+        left[count++] = argv[optind++];
+    if (config_load(count, left, &config, &e) != ERR_NONE) {
         fprintf(stderr, "tiersim: %s\n", e.detail);
         return 2;
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/alloc.h"
 #include "common/cleanup.h"
 #include "tests/bench/tiersim/caches.h"
 #include "tests/bench/tiersim/strata.h"
@@ -19,7 +20,8 @@ struct figures {
 
 static void add(struct figures *sum, const struct sim_result *r)
 {
-    double bytes = (double)(r->read[TIER_HOT] + r->read[TIER_WARM] + r->read[TIER_COLD]);
+    double bytes =
+        (double)(r->read[TIER_HOT] + r->read[TIER_WARM] + r->read[TIER_COLD]);
     double requests = (double)(r->requests[TIER_HOT] + r->requests[TIER_WARM] +
                                r->requests[TIER_COLD]);
     sum->hot += 100 * (double)r->read[TIER_HOT] / bytes;
@@ -41,9 +43,10 @@ static void print_row(const char *name, const struct figures *sum)
 
 static void print_head(const char *what)
 {
-    printf("| %s | hot %% | hot, warm %% | up TB | down TB | cold requests %% | waited h "
-           "|\n| --- | --- | --- | --- | --- | --- | --- |\n",
-           what);
+    printf(
+        "| %s | hot %% | hot, warm %% | up TB | down TB | cold requests %% | waited h "
+        "|\n| --- | --- | --- | --- | --- | --- | --- |\n",
+        what);
 }
 
 static bool is_wanted(const struct report_options *options, const char *name)
@@ -101,7 +104,8 @@ static const struct {
     {"heat_window", {"10m", "30m", "1h", "2h", "6h"}},
     {"promote_reads", {"1", "2", "3", "4", NULL}},
     {"promote_windows", {"12", "24", "48", "64", NULL}},
-    {"promote_heat", {"0", "25", "50", "100", "200"}},
+    {"promote_heat", {"0", "50", "100", "150", "200"}},
+    {"promote_burst", {"200", "300", "400", "800", "1000000"}},
     {"promote_factor", {"1", "2", "3", "4", "8"}},
     {"residence_factor", {"0", "10", "100", "1000", NULL}},
 };
@@ -113,14 +117,15 @@ static void sweep_one(const struct report_options *options, const char *option,
     AUTO_FREE char *argument = alloc_printf("--%s=%s", option, value);
     AUTO_FREE char *name = alloc_printf("`%s` %s", option, value);
     CLEANUP(config_free_at) struct config *config = NULL;
-    char *argv[] = {"tiersim", "--data=.", argument, NULL};
+    char program[] = "tiersim", data[] = "--data=.";
+    char *argv[] = {program, data, argument, NULL};
     struct error e = {0};
     if (config_load(3, argv, &config, &e) != ERR_NONE)
         abort(); // the table above is wrong
     struct strata_options strata = strata_options_of(config);
     for (size_t kind = 0; kind < trace_kinds_count; kind++) {
-        for (int seed = 0; is_wanted(options, trace_kinds[kind].name) &&
-                           seed < options->seeds;
+        for (int seed = 0;
+             is_wanted(options, trace_kinds[kind].name) && seed < options->seeds;
              seed++) {
             struct trace *trace = make(options, kind, seed);
             struct sim_setup setup = setup_of(options, &strata_strategy, &strata);

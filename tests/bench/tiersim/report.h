@@ -7,8 +7,8 @@
 
 struct report_options {
     int models, days;
-    int seeds;        // each makes a trace of its own; figures are their means
-    double hot, warm; // capacities, as shares of the bytes of all blobs
+    int seeds;         // each makes a trace of its own; figures are their means
+    double hot, warm;  // capacities, as shares of the bytes of all blobs
     const char *trace; // or NULL: all
     const struct config *config;
 };

@@ -179,11 +179,13 @@ static void play(struct sim *sim)
     int64_t pass_us = TRACE_BEGIN;
     for (;;) {
         size_t ending = 0;
-        int64_t end_us = next_end(sim, &ending) ? sim->running[ending].end_us : INT64_MAX;
+        int64_t end_us =
+            next_end(sim, &ending) ? sim->running[ending].end_us : INT64_MAX;
         int64_t birth_us = sim->born < trace->blobs_count
                                ? trace->blobs[sim->born].born_us
                                : INT64_MAX;
-        int64_t read_us = next < trace->reads_count ? trace->reads[next].at_us : INT64_MAX;
+        int64_t read_us =
+            next < trace->reads_count ? trace->reads[next].at_us : INT64_MAX;
         if (birth_us == INT64_MAX && read_us == INT64_MAX)
             return;
         sim->now_us = earlier(earlier(end_us, birth_us), earlier(read_us, pass_us));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Three tiers with sizes and speeds, movers that copy one blob each at a time, and a
 // virtual clock; what goes where is asked of a strategy. Every blob has its copy on the
-// cold tier from its birth, as with a bucket, and is born on the fastest tier with room.
+// cold tier from its birth, as with a bucket, and is born on the fastest tier with
+// room.
 #pragma once
 
 #include <stdbool.h>
@@ -54,7 +55,7 @@ struct sim {
     uint64_t capacity[TIER_COUNT];
     uint64_t used[TIER_COUNT];   // with those that are being written
     uint64_t coming[TIER_COUNT]; // of moves that wait
-    struct sim_move *queue; // a ring
+    struct sim_move *queue;      // a ring
     size_t queue_first, queue_count, queue_room;
     struct sim_move running[SIM_MOVERS];
     size_t running_count;
@@ -85,8 +86,8 @@ struct sim_result sim_run(const struct trace *trace, const struct sim_setup *set
 // ---- for strategies -----------------------------------------------------------------
 
 enum tier sim_present(const struct sim_blob *blob);
-// Copies to `to` when there is a mover free; copies above go then when `drops`. What has
-// nothing to copy is done at once. False: another move of the blob is under way.
+// Copies to `to` when there is a mover free; copies above go then when `drops`. What
+// has nothing to copy is done at once. False: another move of the blob is under way.
 bool sim_move_begin(struct sim *sim, uint32_t blob, enum tier to, bool drops);
 // At once, as if it took no time.
 void sim_place(struct sim *sim, uint32_t blob, enum tier from, enum tier tier);

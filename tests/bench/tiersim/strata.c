@@ -89,7 +89,8 @@ static void look_at_blobs(struct sim *sim, struct decide_tier tiers[TIER_COUNT])
     strata->dirty_count = 0;
 }
 
-// ---- tiers above their mark -----------------------------------------------------------
+// ---- tiers above their mark
+// -----------------------------------------------------------
 
 struct ranked {
     double score;
@@ -113,13 +114,15 @@ static uint64_t leaving(const struct sim *sim, enum tier tier)
                 ? &sim->running[i]
                 : &sim->queue[(sim->queue_first + i - sim->running_count) %
                               sim->queue_room];
-        if (move->drops && move->to > tier && sim->blobs[move->blob].since_us[tier] != 0)
+        if (move->drops && move->to > tier &&
+            sim->blobs[move->blob].since_us[tier] != 0)
             bytes += sim_size(sim, move->blob);
     }
     return bytes;
 }
 
-static void relieve(struct sim *sim, enum tier tier, struct decide_tier tiers[TIER_COUNT])
+static void relieve(struct sim *sim, enum tier tier,
+                    struct decide_tier tiers[TIER_COUNT])
 {
     const struct strata *strata = sim->state;
     uint64_t left = leaving(sim, tier), fill = tiers[tier].used - left;
@@ -191,5 +194,8 @@ static void end(struct sim *sim)
     free(strata);
 }
 
-const struct sim_strategy strata_strategy = {
-    .name = "Strata", .begin = begin, .on_read = on_read, .on_pass = on_pass, .end = end};
+const struct sim_strategy strata_strategy = {.name = "Strata",
+                                             .begin = begin,
+                                             .on_read = on_read,
+                                             .on_pass = on_pass,
+                                             .end = end};

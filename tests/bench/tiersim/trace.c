@@ -49,7 +49,8 @@ static void add_scans(struct trace *trace, int days)
 static void add_crowds(struct trace *trace, int days)
 {
     for (int day = 2; day < days; day += 4) {
-        uint32_t model = (uint32_t)trace_random_int(trace, (int64_t)trace->models_count);
+        uint32_t model =
+            (uint32_t)trace_random_int(trace, (int64_t)trace->models_count);
         int64_t at_us = TRACE_BEGIN + day * TRACE_DAY + 14 * TRACE_HOUR;
         for (int i = 0; i < 400; i++) {
             double u = trace_random(trace);
@@ -71,8 +72,7 @@ static void add_releases(struct trace *trace, int days)
         int64_t at_us = TRACE_BEGIN + day * TRACE_DAY;
         uint32_t product = (uint32_t)(day / 3 % PRODUCTS), old = current[product];
         if (day % 3 == 0) {
-            current[product] =
-                trace_add_version(trace, old, at_us + 10 * TRACE_HOUR);
+            current[product] = trace_add_version(trace, old, at_us + 10 * TRACE_HOUR);
             for (int i = 0; i < 6; i++)
                 trace_read_model(trace, old,
                                  at_us + TRACE_DAY +
@@ -101,7 +101,8 @@ static void add_peeks(struct trace *trace, int days)
     }
 }
 
-// ---- the traces -----------------------------------------------------------------------
+// ---- the traces
+// -----------------------------------------------------------------------
 
 #define DAILY_MODELS 24
 
@@ -138,9 +139,9 @@ static void make_ranges(struct trace *trace, int days)
 {
     add_peeks(trace, days);
     for (int i = 0; i < 500 * days; i++)
-        trace_read_tensors(trace,
-                           (uint32_t)trace_random_int(trace, (int64_t)trace->models_count),
-                           TRACE_BEGIN + trace_random_int(trace, days * TRACE_DAY));
+        trace_read_tensors(
+            trace, (uint32_t)trace_random_int(trace, (int64_t)trace->models_count),
+            TRACE_BEGIN + trace_random_int(trace, days * TRACE_DAY));
     add_zipf(trace, days, 40, 0.8);
 }
 
@@ -159,12 +160,15 @@ const struct trace_kind trace_kinds[] = {
     {"scan+daily", "the same, and once a week everything is read", make_scan},
     {"crowd", "every fourth day 400 loads of a model nobody read before", make_crowd},
     {"release", "10 products, a new version every third day", make_release},
-    {"ranges", "headers of everything each hour, 500 reads of tensors and 40 loads a day", make_ranges},
+    {"ranges",
+     "headers of everything each hour, 500 reads of tensors and 40 loads a day",
+     make_ranges},
     {"mixed", "all of these but headers and tensors", make_mixed},
 };
 const size_t trace_kinds_count = sizeof trace_kinds / sizeof *trace_kinds;
 
-// ---- one of them ------------------------------------------------------------------------
+// ---- one of them
+// ------------------------------------------------------------------------
 
 static int compare(const void *a, const void *b)
 {
