@@ -219,6 +219,7 @@ static void set_connection(CURL *handle, const struct http_pool *pool,
     const struct http_pool_options *options = &pool->options;
     int64_t stall_ms = or_default(request->stall_timeout_ms, options->stall_timeout_ms);
     curl_easy_setopt(handle, CURLOPT_URL, request->url);
+    curl_easy_setopt(handle, CURLOPT_PATH_AS_IS, 1L); // as it was signed
     curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);

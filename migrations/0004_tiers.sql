@@ -14,6 +14,10 @@ CREATE INDEX placements_by_heat
 CREATE INDEX placements_by_check
     ON placements (node_id, tier, checked_at) WHERE state = 'ready';
 
+-- Where the client wants the bytes; `tier` is where they are written.
+ALTER TABLE uploads ADD COLUMN asked_tier text NOT NULL DEFAULT 'hot'
+    CHECK (asked_tier IN ('hot', 'warm', 'cold'));
+
 -- When a blob is to be looked at for its copy in the bucket; null: it has one.
 ALTER TABLE blobs ADD COLUMN protect_at timestamptz DEFAULT now();
 CREATE INDEX blobs_by_protection ON blobs (protect_at) WHERE protect_at IS NOT NULL;
@@ -32,6 +36,7 @@ CREATE TABLE moves (
                      'heat', 'space', 'protect', 'heal')),
     rule         text NOT NULL DEFAULT '',
     priority     smallint NOT NULL,
+    placement_id bigint, -- the copy that it makes
     state        text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'copying',
                      'verifying', 'done', 'failed', 'cancelled')),
     size         bigint NOT NULL,

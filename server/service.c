@@ -23,6 +23,7 @@
 #include "server/registry/registry.h"
 #include "server/registry/tensor_index.h"
 #include "storage/storage.h"
+#include "storage/tier_s3.h"
 
 #define NODE 1 // the row `local` of nodes; several nodes come later
 #define OLDEST_POSTGRESQL 150000
@@ -43,6 +44,7 @@ struct service {
     struct background *database;
     struct background *refresh;
     struct background *sweep;
+    struct background *tend;
     struct background *slow;
 };
 
@@ -141,17 +143,49 @@ static enum err start_database(struct service *s, struct error *e)
 
 // ---- what stands on it ------------------------------------------------------------
 
+static const char *given(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
 static enum err start_storage(struct service *s, struct error *e)
 {
+    const struct config *c = s->config;
+    struct tier_s3_options bucket = {
+        .client = {.endpoint = c->s3_endpoint,
+                   .bucket = c->s3_bucket,
+                   .region = c->s3_region,
+                   .is_virtual = strcmp(c->s3_style, "virtual") == 0,
+                   .credentials = given(c->s3_credentials),
+                   .ca_file = given(c->s3_ca_file),
+                   .connections = (unsigned)c->s3_connections,
+                   .timeout_ms = c->s3_timeout_ms},
+        .prefix = c->s3_prefix,
+    };
     const struct storage_options options = {
         .data_dir = s->data_dir,
+        .bucket = c->s3_endpoint[0] != '\0' ? &bucket : NULL,
+        .tiers = {[TIER_HOT] = {given(c->hot_dir), c->hot_capacity,
+                                (unsigned)c->hot_high_mark, (unsigned)c->hot_low_mark},
+                  [TIER_WARM] = {given(c->warm_dir), c->warm_capacity,
+                                 (unsigned)c->warm_high_mark,
+                                 (unsigned)c->warm_low_mark},
+                  [TIER_COLD] = {given(c->cold_dir), c->cold_capacity, 100, 100}},
+        .movers = (unsigned)c->movers,
+        .move_bandwidth = c->move_bandwidth,
+        .move_hold_s = c->move_hold_ms / 1000,
+        .protect_after_s = c->protect_after_ms / 1000,
+        .cold_delete_after_s = c->cold_delete_after_ms / 1000,
         .node = NODE,
         .max_blob_size = s->config->max_blob_size,
         .upload_expiry_s = s->config->upload_expiry_ms / 1000,
         .lease_s = s->config->lease_ms / 1000,
         .descriptor_cache = (unsigned)s->config->descriptor_cache,
+        .cold_cache = s->config->cold_cache,
     };
     enum err err = storage_open(&options, s->app.db, &s->app.storage, e);
+    if (err == ERR_NONE)
+        storage_add_metrics(s->app.storage, s->app.metrics);
     return err != ERR_NONE ? err : storage_repair(s->app.storage, e);
 }
 
@@ -257,6 +291,11 @@ static enum err run_sweep(void *context, struct error *e)
     return err;
 }
 
+static enum err run_tend(void *context, struct error *e)
+{
+    return storage_tend(((struct service *)context)->app.storage, e);
+}
+
 static enum err run_slow(void *context, struct error *e)
 {
     (void)e;
@@ -276,14 +315,22 @@ static enum err start_threads(struct service *s, struct error *e)
     const struct background_options refresh = {"tokens", WATCH_MS, run_refresh, s};
     const struct background_options sweep = {"uploads", sweep_pause_ms(s->config),
                                              run_sweep, s};
-    enum err err = ERR_NONE;
-    if (s->cluster != NULL)
+    const struct background_options tend = {"copies", WATCH_MS, run_tend, s};
+    enum err err = storage_start(s->app.storage, e);
+    if (err == ERR_NONE && s->cluster != NULL)
         err = background_start(&database, &s->database, e);
     if (err == ERR_NONE)
         err = background_start(&refresh, &s->refresh, e);
     if (err == ERR_NONE)
         err = background_start(&sweep, &s->sweep, e);
+    if (err == ERR_NONE)
+        err = background_start(&tend, &s->tend, e);
     return err;
+}
+
+static unsigned read_transfers(void *http)
+{
+    return http_server_transfers(http);
 }
 
 static enum err start_http(struct service *s, struct error *e)
@@ -293,6 +340,7 @@ static enum err start_http(struct service *s, struct error *e)
         return err;
     const char *address = http_server_address(s->http);
     log_info("listening", "address", address, NULL);
+    storage_watch_users(s->app.storage, read_transfers, s->http);
     const struct background_options slow = {"connections", WATCH_MS, run_slow, s};
     err = background_start(&slow, &s->slow, e);
     if (err != ERR_NONE)
@@ -364,7 +412,9 @@ void service_stop(struct service *s)
     if (s == NULL)
         return;
     background_stop(s->slow);
+    storage_stop(s->app.storage);
     http_server_stop(s->http);
+    background_stop(s->tend);
     background_stop(s->sweep);
     background_stop(s->refresh);
     background_stop(s->database);

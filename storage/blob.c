@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/blob.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/db/tx.h"
-#include "common/log.h"
-#include "storage/placement.h"
+#include "storage/blob_open.h"
 #include "storage/state.h"
 
 // ---- rows and leases ------------------------------------------------------------
@@ -83,25 +79,15 @@ static enum err take(struct db *db, void *context, struct error *e)
     return lease_put(db, &t->blob->digest, t->principal_id, t->until_us, e);
 }
 
-// *lost: it has a copy, which cannot be read.
-static enum err open_copy(struct storage *storage, const struct digest *digest,
-                          struct blob_file *file, bool *lost, struct error *e);
-
 enum err blob_take(struct storage *storage, const struct digest *digest,
                    int64_t principal_id, struct blob *blob, bool *found,
                    struct error *e)
 {
-    struct blob_file file;
-    bool lost = false;
+    bool readable = false;
     *found = false;
-    enum err err = open_copy(storage, digest, &file, &lost, e);
-    if (err == ERR_BLOB_NOT_FOUND || lost) { // it is to be sent
-        error_clear(e);
-        return ERR_NONE;
-    }
-    if (err != ERR_NONE) // whether it is here is not known
+    enum err err = blob_is_readable(storage, digest, &readable, e);
+    if (err != ERR_NONE || !readable) // not known, or it is to be sent
         return err;
-    close(file.fd);
     struct taking taking = {
         .blob = blob,
         .principal_id = principal_id,
@@ -111,114 +97,6 @@ enum err blob_take(struct storage *storage, const struct digest *digest,
     err = db_tx_run(storage->pool, take, &taking, e);
     *found = err == ERR_NONE && taking.found;
     return err;
-}
-
-// ---- open files -----------------------------------------------------------------
-
-struct placement_file {
-    int fd;
-    uint64_t size;
-};
-
-void placement_file_free(void *value)
-{
-    struct placement_file *file = value;
-    close(file->fd);
-    free(file);
-}
-
-static enum err report_lost(struct storage *storage, const struct digest *digest,
-                            const char *why, struct error *e)
-{
-    char hex[DIGEST_HEX_SIZE];
-    digest_format(digest, hex);
-    log_error("the file of a ready placement cannot be read", "sha256", hex, "why", why,
-              NULL);
-    atomic_fetch_add(&storage->missing_files, 1);
-    return error_set(e, ERR_UNAVAILABLE, "the copy of blob %s cannot be read", hex);
-}
-
-static enum err open_placement(struct storage *storage, const struct digest *digest,
-                               struct placement_file **file, bool *lost,
-                               struct error *e)
-{
-    struct placement placement;
-    struct stat s;
-    enum err err = storage_require_hot(storage, e);
-    if (err == ERR_NONE)
-        err = placement_get(storage, digest, &placement, lost, e);
-    if (err != ERR_NONE)
-        return err;
-    AUTO_FD int fd = tier_file_open_final(storage->hot, digest, placement.id);
-    *lost = true;
-    if (fd < 0 && errno != ENOENT)
-        return error_set_errno(e, errno, "cannot open a blob");
-    if (fd < 0 || fstat(fd, &s) != 0)
-        return report_lost(storage, digest, "missing", e);
-    if ((uint64_t)s.st_size != placement.size)
-        return report_lost(storage, digest, "its size differs", e);
-    *lost = false;
-    *file = alloc_zero(sizeof **file);
-    (*file)->size = placement.size;
-    (*file)->fd = steal_fd(&fd);
-    return ERR_NONE;
-}
-
-// Cut since it was opened: sendfile would wait for the missing bytes without end.
-static bool is_whole(const struct placement_file *file)
-{
-    struct stat s;
-    return fstat(file->fd, &s) == 0 && (uint64_t)s.st_size == file->size;
-}
-
-static enum err open_copy(struct storage *storage, const struct digest *digest,
-                          struct blob_file *file, bool *lost, struct error *e)
-{
-    CLEANUP(cache_release_at)
-    struct cache_entry *entry = cache_get(storage->descriptors, digest, sizeof *digest);
-    if (entry == NULL) {
-        uint64_t generation = cache_generation(storage->descriptors);
-        struct placement_file *opened = NULL;
-        enum err err = open_placement(storage, digest, &opened, lost, e);
-        if (err != ERR_NONE)
-            return err;
-        entry = cache_put(storage->descriptors, digest, sizeof *digest, opened,
-                          sizeof *opened, generation);
-    }
-    const struct placement_file *cached = cache_value(entry);
-    if (!is_whole(cached)) {
-        cache_drop(storage->descriptors, digest, sizeof *digest);
-        *lost = true;
-        return report_lost(storage, digest, "its size differs", e);
-    }
-    file->fd = fcntl(cached->fd, F_DUPFD_CLOEXEC, 0);
-    if (file->fd < 0)
-        return error_set(e, ERR_UNAVAILABLE, "too many open files");
-    file->size = cached->size;
-    file->tier = TIER_HOT;
-    return ERR_NONE;
-}
-
-enum err blob_open(struct storage *storage, const struct digest *digest,
-                   struct blob_file *file, struct error *e)
-{
-    bool lost = false;
-    return open_copy(storage, digest, file, &lost, e);
-}
-
-enum err blob_file_read(const struct blob_file *file, uint64_t offset, void *bytes,
-                        size_t size, struct error *e)
-{
-    for (size_t done = 0; done < size;) {
-        ssize_t n =
-            pread(file->fd, (char *)bytes + done, size - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return error_set(e, ERR_UNAVAILABLE, "the copy of a blob cannot be read");
-        done += (size_t)n;
-    }
-    return ERR_NONE;
 }
 
 // ---- chains ---------------------------------------------------------------------

@@ -66,11 +66,11 @@ static enum err insert_rows(struct storage *storage, struct upload *u,
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = db_exec(db, sql,
-                      DB_PARAMS(DB_TEXT(u->id), DB_TEXT(buf_text(&batch->numbers)),
-                                DB_TEXT(buf_text(&batch->states)),
-                                DB_INT(u->generation)),
-                      NULL, e);
+        err =
+            db_exec(db, sql,
+                    DB_PARAMS(DB_TEXT(u->id), DB_TEXT(buf_text(&batch->numbers)),
+                              DB_TEXT(buf_text(&batch->states)), DB_INT(u->generation)),
+                    NULL, e);
     return err != ERR_NONE ? err : prolong(storage, db, u, e);
 }
 

@@ -5,26 +5,86 @@ noinst_LTLIBRARIES += libstrata_storage.la
 libstrata_storage_la_SOURCES = \
     %D%/blob.c \
     %D%/blob.h \
+    %D%/blob_open.c \
+    %D%/blob_open.h \
+    %D%/blob_source.c \
+    %D%/blob_source.h \
     %D%/blob_writer.c \
+    %D%/chunk_reader.c \
+    %D%/chunk_reader.h \
+    %D%/chunk_scan.c \
+    %D%/cold_cache.c \
+    %D%/cold_cache.h \
+    %D%/cold_copy.c \
+    %D%/cold_copy.h \
+    %D%/cold_fetch.c \
+    %D%/cold_reader.c \
+    %D%/cold_reader.h \
+    %D%/cold_room.c \
+    %D%/cold_state.h \
+    %D%/event.c \
+    %D%/event.h \
     %D%/flush.c \
     %D%/flush.h \
     %D%/follower.c \
     %D%/follower.h \
+    %D%/move.c \
     %D%/move.h \
+    %D%/move_row.c \
+    %D%/move_run.c \
+    %D%/mover.c \
+    %D%/mover.h \
     %D%/placement.c \
     %D%/placement.h \
+    %D%/placement_drop.c \
+    %D%/placement_drop.h \
+    %D%/read_log.c \
+    %D%/read_log.h \
     %D%/repair.c \
+    %D%/s3_breaker.c \
+    %D%/s3_breaker.h \
+    %D%/s3_client.c \
+    %D%/s3_client.h \
+    %D%/s3_keys.c \
+    %D%/s3_keys.h \
+    %D%/s3_list.c \
+    %D%/s3_list.h \
+    %D%/s3_multipart.c \
+    %D%/s3_multipart.h \
+    %D%/s3_object.c \
+    %D%/s3_object.h \
+    %D%/s3_sign.c \
+    %D%/s3_sign.h \
+    %D%/s3_try.c \
+    %D%/s3_try.h \
+    %D%/s3_writer.c \
+    %D%/s3_writer.h \
+    %D%/s3_xml.c \
+    %D%/s3_xml.h \
     %D%/state.h \
+    %D%/status.c \
+    %D%/status.h \
     %D%/storage.c \
     %D%/storage.h \
     %D%/sweep.c \
+    %D%/tend.c \
+    %D%/throttle.c \
+    %D%/throttle.h \
     %D%/tier.c \
     %D%/tier.h \
     %D%/tier_claim.c \
+    %D%/tier_directory.c \
+    %D%/tier_directory.h \
     %D%/tier_file.c \
     %D%/tier_file.h \
     %D%/tier_identity.c \
     %D%/tier_identity.h \
+    %D%/tier_room.c \
+    %D%/tier_room.h \
+    %D%/tier_s3.c \
+    %D%/tier_s3.h \
+    %D%/tier_s3_metrics.c \
+    %D%/tier_store.c \
     %D%/tier_store.h \
     %D%/upload.c \
     %D%/upload.h \

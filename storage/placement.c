@@ -1,18 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/placement.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/db/tx.h"
 #include "common/log.h"
+#include "storage/move.h"
 
-enum err placement_get(struct storage *storage, const struct digest *digest,
-                       struct placement *placement, bool *lost, struct error *e)
+void placement_list_clear(struct placement_list *list)
+{
+    for (int i = 0; i < list->count; i++)
+        free(list->placements[i].seek_table);
+    list->count = 0;
+}
+
+static void take_row(const struct db_result *rows, int row, struct placement *p)
+{
+    p->id = db_int(rows, row, 1);
+    p->stored_size = (uint64_t)db_int(rows, row, 3);
+    snprintf(p->encoding, sizeof p->encoding, "%s", db_text(rows, row, 4));
+    p->damaged = db_bool(rows, row, 5);
+    p->seek_table = db_bytes(rows, row, 6, &p->seek_table_size);
+}
+
+enum err placement_list_get(struct storage *storage, const struct digest *digest,
+                            struct placement_list *list, struct error *e)
 {
     static const char sql[] =
-        "SELECT b.size, p.id FROM blobs b LEFT JOIN placements p"
-        " ON p.sha256 = b.sha256 AND p.tier = 'hot' AND p.node_id = $2"
-        " AND p.state = 'ready' AND p.encoding = 'raw' WHERE b.sha256 = $1";
+        "SELECT b.size, p.id, p.tier, p.stored_size, p.encoding, p.damaged,"
+        " p.seek_table FROM blobs b LEFT JOIN placements p ON p.sha256 = b.sha256"
+        " AND p.node_id IN (0, $2) AND p.state = 'ready' WHERE b.sha256 = $1"
+        " ORDER BY p.damaged, p.tier = 'cold', p.tier = 'warm'";
+    memset(list, 0, sizeof *list);
     CLEANUP(db_release_at) struct db *db = NULL;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
@@ -24,11 +45,14 @@ enum err placement_get(struct storage *storage, const struct digest *digest,
         return err;
     if (db_rows(rows) == 0)
         return error_set(e, ERR_BLOB_NOT_FOUND, "no such blob");
-    *lost = db_is_null(rows, 0, 1);
-    if (*lost)
-        return error_set(e, ERR_UNAVAILABLE, "no copy of the blob can be read here");
-    placement->size = (uint64_t)db_int(rows, 0, 0);
-    placement->id = db_int(rows, 0, 1);
+    list->size = (uint64_t)db_int(rows, 0, 0);
+    for (int row = 0; row < db_rows(rows) && list->count < TIER_COUNT; row++) {
+        struct placement *p = &list->placements[list->count];
+        if (db_is_null(rows, row, 1) || !tier_parse(db_text(rows, row, 2), &p->tier))
+            continue;
+        take_row(rows, row, p);
+        list->count++;
+    }
     return ERR_NONE;
 }
 
@@ -40,7 +64,8 @@ enum upload_row_state { ROW_WAITS, ROW_DONE };
 static enum err lock_upload(struct db *db, struct placement_birth *b,
                             enum upload_row_state *state, struct error *e)
 {
-    static const char sql[] = "SELECT state FROM uploads WHERE id = $1 FOR UPDATE";
+    static const char sql[] = "SELECT state, asked_tier FROM uploads WHERE id = $1"
+                              " FOR UPDATE";
     static const char placed[] = "SELECT 1 FROM placements WHERE id = $1";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(db, sql, DB_PARAMS(DB_TEXT(b->upload_id)), &rows, e);
@@ -49,6 +74,8 @@ static enum err lock_upload(struct db *db, struct placement_birth *b,
     if (db_rows(rows) == 0)
         return error_set(e, ERR_UPLOAD_NOT_FOUND, "the upload is gone");
     *state = strcmp(db_text(rows, 0, 0), "done") == 0 ? ROW_DONE : ROW_WAITS;
+    if (!tier_parse(db_text(rows, 0, 1), &b->asked))
+        b->asked = b->tier;
     if (*state == ROW_WAITS)
         return ERR_NONE;
     // Asked after the lock was had: what the earlier run wrote is seen.
@@ -96,14 +123,15 @@ static enum err insert_placement(struct db *db, struct placement_birth *b,
 {
     static const char sql[] =
         "INSERT INTO placements (id, sha256, tier, node_id, state, stored_size)"
-        " VALUES ($1, $2, 'hot', $3, 'ready', $4)"
+        " VALUES ($1, $2, $5, $3, 'ready', $4)"
         " ON CONFLICT (sha256, tier, node_id) WHERE state <> 'dropping' DO NOTHING";
     int64_t inserted = 0;
-    enum err err = db_exec(db, sql,
-                           DB_PARAMS(DB_INT(b->placement_id), DB_DIGEST(b->digest),
-                                     DB_INT(b->storage->options.node),
-                                     DB_INT((int64_t)b->chain->size)),
-                           &inserted, e);
+    enum err err =
+        db_exec(db, sql,
+                DB_PARAMS(DB_INT(b->placement_id), DB_DIGEST(b->digest),
+                          DB_INT(b->storage->tiers[b->tier].node),
+                          DB_INT((int64_t)b->chain->size), DB_TEXT(tier_name(b->tier))),
+                &inserted, e);
     b->own = err == ERR_NONE && inserted == 1;
     return err;
 }
@@ -112,17 +140,20 @@ static enum err insert_placement(struct db *db, struct placement_birth *b,
 static enum err drop_lost(struct db *db, struct placement_birth *b, struct error *e)
 {
     static const char find[] =
-        "SELECT id FROM placements WHERE sha256 = $1 AND tier = 'hot' AND node_id = $2"
-        " AND state = 'ready' FOR UPDATE";
+        "SELECT id, tier, stored_size FROM placements"
+        " WHERE sha256 = $1 AND tier = $3 AND node_id = $2 AND state = 'ready'"
+        " FOR UPDATE";
     static const char drop[] = "DELETE FROM placements WHERE id = $1";
+    struct storage_tier *tier = &b->storage->tiers[b->tier];
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
-    enum err err = db_query(
-        db, find, DB_PARAMS(DB_DIGEST(b->digest), DB_INT(b->storage->options.node)),
-        &rows, e);
+    enum err err = db_query(db, find,
+                            DB_PARAMS(DB_DIGEST(b->digest), DB_INT(tier->node),
+                                      DB_TEXT(tier_name(b->tier))),
+                            &rows, e);
     if (err != ERR_NONE || db_rows(rows) == 0)
         return err;
     int64_t id = db_int(rows, 0, 0);
-    if (tier_file_has_final(b->storage->hot, b->digest, id, b->chain->size))
+    if (tier_file_has_final(tier->file, b->digest, id, (uint64_t)db_int(rows, 0, 2)))
         return ERR_NONE;
     log_warn("a lost file is replaced by an upload", "placement", log_number(id), NULL);
     b->replaced = true;
@@ -141,10 +172,23 @@ static enum err finish_upload(struct db *db, struct placement_birth *b, struct e
     return err;
 }
 
+// What was asked for on a lower tier than uploads are written on goes there now.
+static enum err begin_move(struct db *db, struct placement_birth *b, struct error *e)
+{
+    const struct move_request request = {.digest = *b->digest,
+                                         .to = b->asked,
+                                         .cause = MOVE_EXPLICIT,
+                                         .drops = true,
+                                         .principal_id = b->principal_id};
+    struct move move;
+    b->moves = b->own && b->asked > b->tier;
+    return b->moves ? move_begin_in(db, b->storage, &request, &move, e) : ERR_NONE;
+}
+
 static enum err birth(struct db *db, void *context, struct error *e)
 {
     struct placement_birth *b = context;
-    b->own = b->replaced = false;
+    b->own = b->replaced = b->moves = false;
     enum upload_row_state state = ROW_WAITS;
     enum err err = lock_upload(db, b, &state, e);
     if (err != ERR_NONE || state == ROW_DONE)
@@ -156,6 +200,8 @@ static enum err birth(struct db *db, void *context, struct error *e)
         err = drop_lost(db, b, e);
     if (err == ERR_NONE)
         err = lease_put(db, b->digest, b->principal_id, b->lease_until_us, e);
+    if (err == ERR_NONE)
+        err = begin_move(db, b, e);
     return err != ERR_NONE ? err : finish_upload(db, b, e);
 }
 

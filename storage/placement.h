@@ -5,28 +5,44 @@
 #include "storage/blob.h"
 #include "storage/state.h"
 
+#define PLACEMENT_ENCODING_SIZE 32
+
 struct placement {
     int64_t id;
-    uint64_t size; // of the blob
+    enum tier tier;
+    bool damaged;
+    uint64_t stored_size;
+    char encoding[PLACEMENT_ENCODING_SIZE]; // "raw" or COLD_ENCODING
+    void *seek_table;                       // owned; NULL unless it is encoded
+    size_t seek_table_size;
 };
 
-// The ready raw placement of a blob on this node's hot tier. ERR_BLOB_NOT_FOUND,
-// ERR_UNAVAILABLE; *lost then says that the blob is known but no copy can be read here.
-enum err placement_get(struct storage *storage, const struct digest *digest,
-                       struct placement *placement, bool *lost,
-                       struct error *e) MUST_CHECK;
+// The ready placements of a blob that this node can reach by rule (its own and the cold
+// ones), the hottest first and damaged ones last.
+struct placement_list {
+    uint64_t size; // of the blob
+    int count;
+    struct placement placements[TIER_COUNT];
+};
+void placement_list_clear(struct placement_list *list);
+// ERR_BLOB_NOT_FOUND. An empty list is no error.
+enum err placement_list_get(struct storage *storage, const struct digest *digest,
+                            struct placement_list *list, struct error *e) MUST_CHECK;
 
 // What the last transaction of an upload makes.
 struct placement_birth {
     struct storage *storage;
     const char *upload_id;
     int64_t placement_id;
+    enum tier tier;
     int64_t principal_id;
     const struct digest *digest;
     const struct chain *chain;
     int64_t lease_until_us;
-    bool own;      // out: the upload's file is the blob's; otherwise it is removed
-    bool replaced; // out: a placement whose file was lost has given way
+    bool own;        // out: the upload's file is the blob's; otherwise it is removed
+    bool replaced;   // out: a placement whose file was lost has given way
+    enum tier asked; // out: where the client wants it
+    bool moves;      // out: a move to the tier that was asked for has begun
 };
 
 // Transaction: blob, chain, placement, lease, upload done. Harmless when repeated.

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Start-up repair: what the rows name and what lies on the hot tier are read once and
-// brought together. Runs before the first request, so that nothing moves meanwhile.
+// Repair of a tier before it is used: what the rows name and what lies there are read
+// once and brought together. Nothing else works on the tier meanwhile. What lies in a
+// bucket is not listed here, which could take hours; the scan of GC does that.
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "storage/mover.h"
+#include "storage/tier_room.h"
 #include "storage/upload_steps.h"
 
 #define LISTED_IN_LOG 20
 
-enum known_kind { KNOWN_PLACEMENT, KNOWN_OPEN, KNOWN_COMPLETING, KNOWN_DONE };
+enum known_kind {
+    KNOWN_PLACEMENT,
+    KNOWN_UNFINISHED, // a placement whose copy was under way, or was being dropped
+    KNOWN_OPEN,
+    KNOWN_COMPLETING,
+    KNOWN_DONE,
+};
 
 // A placement or an upload, by the number that its file bears.
 struct known {
@@ -18,6 +27,8 @@ struct known {
     enum known_kind kind;
     bool has_digest;
     struct digest digest;
+    bool ready;                      // a placement
+    uint64_t size;                   // stored, of a placement
     bool resumable, incoming, final; // the last two: its file was found there
     char upload[UPLOAD_ID_SIZE];
 };
@@ -28,6 +39,7 @@ struct stray {
 
 struct repair {
     struct storage *storage;
+    struct storage_tier *tier;
     struct known *known; // sorted by id
     size_t known_count, known_capacity;
     struct stray *strays;
@@ -76,16 +88,26 @@ static int compare_known(const void *a, const void *b)
 
 static enum err read_placements(struct repair *r, struct db *db, struct error *e)
 {
-    static const char sql[] = "SELECT id, sha256 FROM placements"
-                              " WHERE node_id = $1 AND tier = 'hot'";
+    static const char sql[] =
+        "SELECT p.id, p.sha256, p.stored_size, p.state = 'ready',"
+        " p.state IN ('copying', 'verifying') AND ($1 > 0 OR EXISTS (SELECT 1"
+        "  FROM moves m WHERE m.placement_id = p.id AND m.node_id = $3)) OR"
+        " p.state = 'dropping' AND $1 > 0"
+        " FROM placements p WHERE p.node_id = $1 AND p.tier = $2"
+        " AND ($4 OR p.state <> 'ready')";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
-    enum err err =
-        db_query(db, sql, DB_PARAMS(DB_INT(r->storage->options.node)), &rows, e);
+    enum err err = db_query(
+        db, sql,
+        DB_PARAMS(DB_INT(r->tier->node), DB_TEXT(tier_name(r->tier->tier)),
+                  DB_INT(r->storage->options.node), DB_BOOL(r->tier->file != NULL)),
+        &rows, e);
     for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
         struct known *k = add_known(r);
         k->id = db_int(rows, i, 0);
-        k->kind = KNOWN_PLACEMENT;
         k->has_digest = db_digest(rows, i, 1, &k->digest);
+        k->size = (uint64_t)db_int(rows, i, 2);
+        k->ready = db_bool(rows, i, 3);
+        k->kind = db_bool(rows, i, 4) ? KNOWN_UNFINISHED : KNOWN_PLACEMENT;
     }
     return err;
 }
@@ -102,11 +124,13 @@ static enum err read_uploads(struct repair *r, struct db *db, struct error *e)
 {
     static const char sql[] =
         "SELECT placement_id, id, state, sha256, resumable FROM uploads u"
-        " WHERE node_id = $1 AND tier = 'hot' AND NOT EXISTS"
+        " WHERE node_id = $1 AND tier = $2 AND NOT EXISTS"
         " (SELECT 1 FROM placements p WHERE p.id = u.placement_id)";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
-    enum err err =
-        db_query(db, sql, DB_PARAMS(DB_INT(r->storage->options.node)), &rows, e);
+    enum err err = db_query(
+        db, sql,
+        DB_PARAMS(DB_INT(r->storage->options.node), DB_TEXT(tier_name(r->tier->tier))),
+        &rows, e);
     for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
         struct known *k = add_known(r);
         k->id = db_int(rows, i, 0);
@@ -120,11 +144,19 @@ static enum err read_uploads(struct repair *r, struct db *db, struct error *e)
 
 // The last COMMIT of a stratad that was killed may still be under way: what it holds is
 // waited for, so that no file is judged by a row that is about to change.
-static enum err await_completing(struct repair *r, struct db *db, struct error *e)
+static enum err await_commits(struct repair *r, struct db *db, struct error *e)
 {
-    static const char sql[] = "SELECT 1 FROM uploads WHERE node_id = $1"
-                              " AND state = 'completing' FOR UPDATE";
-    return db_query(db, sql, DB_PARAMS(DB_INT(r->storage->options.node)), NULL, e);
+    static const char uploads[] = "SELECT 1 FROM uploads WHERE node_id = $1"
+                                  " AND state = 'completing' FOR UPDATE";
+    static const char copies[] = "SELECT 1 FROM placements WHERE node_id = $1"
+                                 " AND tier = $2 AND state <> 'ready' FOR UPDATE";
+    enum err err =
+        db_query(db, uploads, DB_PARAMS(DB_INT(r->storage->options.node)), NULL, e);
+    return err != ERR_NONE ? err
+                           : db_query(db, copies,
+                                      DB_PARAMS(DB_INT(r->tier->node),
+                                                DB_TEXT(tier_name(r->tier->tier))),
+                                      NULL, e);
 }
 
 static enum err read_rows(struct repair *r, struct error *e)
@@ -132,7 +164,7 @@ static enum err read_rows(struct repair *r, struct error *e)
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(r->storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = await_completing(r, db, e);
+        err = await_commits(r, db, e);
     if (err == ERR_NONE)
         err = read_placements(r, db, e);
     if (err == ERR_NONE)
@@ -147,7 +179,7 @@ static enum err read_rows(struct repair *r, struct error *e)
 static bool names(const struct known *k, const struct tier_file_name *file)
 {
     if (!file->is_final)
-        return k->kind != KNOWN_PLACEMENT;
+        return k->kind != KNOWN_PLACEMENT || !k->ready;
     return k->has_digest && k->kind != KNOWN_OPEN &&
            digest_equal(&k->digest, &file->digest);
 }
@@ -182,7 +214,7 @@ static enum err visit(void *context, const char *folder, const char *base,
 static enum err reopen(struct repair *r, const struct known *k, struct error *e)
 {
     static const char sql[] = "UPDATE uploads SET state = 'open' WHERE id = $1";
-    enum err err = tier_file_unpublish(r->storage->hot, &k->digest, k->id, e);
+    enum err err = tier_file_unpublish(r->tier->file, &k->digest, k->id, e);
     CLEANUP(db_release_at) struct db *db = NULL;
     if (err == ERR_NONE)
         err = db_acquire(r->storage->pool, &db, e);
@@ -205,7 +237,7 @@ static enum err repair_upload(struct repair *r, const struct known *k, struct er
         return ERR_NONE;
     log_info("the file of an unfinished upload is removed", "upload", k->upload, NULL);
     enum err err =
-        tier_file_remove(r->storage->hot, k->has_digest ? &k->digest : NULL, k->id, e);
+        tier_file_remove(r->tier->file, k->has_digest ? &k->digest : NULL, k->id, e);
     if (err != ERR_NONE || k->kind == KNOWN_DONE)
         return err;
     return upload_row_delete(r->storage, k->upload, e);
@@ -218,7 +250,7 @@ static enum err quarantine(struct repair *r, struct error *e)
         const struct stray *s = &r->strays[i];
         log_warn("a file that nothing names goes to quarantine", "folder", s->folder,
                  "file", s->base, NULL);
-        err = tier_file_quarantine(r->storage->hot, s->folder, s->base, e);
+        err = tier_file_quarantine(r->tier->file, s->folder, s->base, e);
     }
     return err;
 }
@@ -228,7 +260,7 @@ static void report_missing(struct repair *r)
     size_t missing = 0;
     for (size_t i = 0; i < r->known_count; i++) {
         const struct known *k = &r->known[i];
-        if (k->kind != KNOWN_PLACEMENT || k->final)
+        if (k->kind != KNOWN_PLACEMENT || !k->ready || k->final)
             continue;
         char hex[DIGEST_HEX_SIZE];
         digest_format(&k->digest, hex);
@@ -256,31 +288,83 @@ static enum err pass_newest(struct repair *r, struct error *e)
     return err;
 }
 
+// A copy that was under way, or was being dropped, goes: file first, then row.
+static enum err remove_unfinished(struct repair *r, const struct known *k,
+                                  struct error *e)
+{
+    static const char sql[] = "DELETE FROM placements WHERE id = $1";
+    const struct tier_key key = {.digest = k->digest, .id = k->id};
+    enum err err = r->tier->store->ops->remove(r->tier->store, &key, e);
+    CLEANUP(db_release_at) struct db *db = NULL;
+    if (err == ERR_NONE)
+        err = db_acquire(r->storage->pool, &db, e);
+    return err != ERR_NONE ? err : db_exec(db, sql, DB_PARAMS(DB_INT(k->id)), NULL, e);
+}
+
+static enum err repair_one(struct repair *r, const struct known *k, struct error *e)
+{
+    if (k->kind == KNOWN_PLACEMENT)
+        return ERR_NONE;
+    return k->kind == KNOWN_UNFINISHED ? remove_unfinished(r, k, e)
+                                       : repair_upload(r, k, e);
+}
+
 // An upload whose placement is there, but whose row was not brought up to date, cannot
 // be: both are one transaction. What can be is undone or carried on here.
 static enum err reconcile(struct repair *r, struct error *e)
 {
-    report_missing(r);
-    if (atomic_load(&r->storage->keep_unknown))
+    if (r->tier->file != NULL)
+        report_missing(r);
+    if (atomic_load(&r->tier->keep_unknown))
         return ERR_NONE;
     enum err err = quarantine(r, e);
-    for (size_t i = 0; i < r->known_count && err == ERR_NONE; i++) {
-        if (r->known[i].kind != KNOWN_PLACEMENT)
-            err = repair_upload(r, &r->known[i], e);
-    }
+    for (size_t i = 0; i < r->known_count && err == ERR_NONE; i++)
+        err = repair_one(r, &r->known[i], e);
     return err;
+}
+
+static enum err repair_tier(struct storage *storage, struct storage_tier *tier,
+                            struct error *e)
+{
+    CLEANUP(repair_clear) struct repair r = {.storage = storage, .tier = tier};
+    enum err err = read_rows(&r, e);
+    if (err == ERR_NONE && tier->file != NULL)
+        err = tier_file_each(tier->file, visit, &r, e);
+    if (err == ERR_NONE)
+        err = pass_newest(&r, e);
+    return err != ERR_NONE ? err : reconcile(&r, e);
+}
+
+enum err storage_bring_online(struct storage *storage, struct storage_tier *tier,
+                              struct error *e)
+{
+    enum err err = tier_claim(storage, tier, e);
+    if (err == ERR_NONE && atomic_load(&tier->state) == TIER_CLAIMED)
+        err = repair_tier(storage, tier, e);
+    if (err == ERR_NONE && atomic_load(&tier->state) == TIER_CLAIMED)
+        atomic_store(&tier->state, TIER_ONLINE);
+    return err;
+}
+
+// A database that was restored from a backup is not moved on: it would look newer.
+static bool may_advance(const struct storage *storage)
+{
+    for (int i = 0; i < TIER_COUNT; i++) {
+        if (atomic_load(&storage->tiers[i].keep_unknown))
+            return false;
+    }
+    return tier_is_online(&storage->tiers[TIER_HOT]);
 }
 
 enum err storage_repair(struct storage *storage, struct error *e)
 {
-    CLEANUP(repair_clear) struct repair r = {.storage = storage};
-    enum err err = tier_claim_hot(storage, e);
-    if (err != ERR_NONE || atomic_load(&storage->hot_state) != TIER_ONLINE)
-        return err;
-    err = read_rows(&r, e);
+    enum err err = ERR_NONE;
+    for (int i = 0; i < TIER_COUNT && err == ERR_NONE; i++)
+        err = storage_bring_online(storage, &storage->tiers[i], e);
+    if (err == ERR_NONE && may_advance(storage))
+        err = tier_epoch_advance(storage, e);
+    // What was under way when the last stratad of this node ended is begun again.
     if (err == ERR_NONE)
-        err = tier_file_each(storage->hot, visit, &r, e);
-    if (err == ERR_NONE)
-        err = pass_newest(&r, e);
-    return err != ERR_NONE ? err : reconcile(&r, e);
+        err = move_row_requeue(storage, "{}", e);
+    return err != ERR_NONE ? err : tier_room_count(storage, e);
 }

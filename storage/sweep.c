@@ -6,6 +6,7 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "storage/tier_room.h"
 #include "storage/upload_steps.h"
 
 #define IDLE_MS (10 * 60 * 1000)
@@ -31,9 +32,8 @@ static enum err list_expired(struct storage *storage, struct expired *list,
     CLEANUP(db_result_free_at) struct db_result *counted = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = db_query(db, sql,
-                       DB_PARAMS(DB_INT(storage->options.node), DB_INT(BATCH)), &rows,
-                       e);
+        err = db_query(db, sql, DB_PARAMS(DB_INT(storage->options.node), DB_INT(BATCH)),
+                       &rows, e);
     if (err == ERR_NONE)
         err = db_query(db, open, DB_PARAMS(DB_INT(storage->options.node)), &counted, e);
     if (err != ERR_NONE)
@@ -120,15 +120,47 @@ static enum err sweep_uploads(struct storage *storage, struct error *e)
     return err;
 }
 
+// A mount that was missing at start, a bucket that was away.
+static void look_at_offline(struct storage *storage)
+{
+    for (int i = 0; i < TIER_COUNT; i++) {
+        struct storage_tier *tier = &storage->tiers[i];
+        if (tier_is_online(tier))
+            continue;
+        struct error e = {0};
+        enum err err = tier_reopen(tier, &e);
+        if (err == ERR_NONE)
+            err = storage_bring_online(storage, tier, &e);
+        if (err == ERR_NONE && tier_is_online(tier))
+            log_info("a tier is online again", "tier", tier_name(tier->tier), NULL);
+        else if (err != ERR_NONE)
+            log_warn("a tier stays offline", "tier", tier_name(tier->tier), "error",
+                     e.detail, NULL);
+        error_clear(&e);
+    }
+}
+
+static bool may_remove(const struct storage *storage)
+{
+    for (int i = 0; i < TIER_COUNT; i++) {
+        if (atomic_load(&storage->tiers[i].keep_unknown))
+            return false;
+    }
+    return tier_is_online(&storage->tiers[TIER_HOT]);
+}
+
 enum err storage_sweep(struct storage *storage, struct error *e)
 {
     upload_table_trim(storage->uploads, IDLE_MS);
     enum err err = drop_leases(storage, e);
-    // Where the database is behind the tier, nothing is removed.
-    if (err != ERR_NONE || atomic_load(&storage->keep_unknown) ||
-        atomic_load(&storage->hot_state) != TIER_ONLINE)
+    if (err == ERR_NONE)
+        look_at_offline(storage);
+    // Where the database is behind a tier, nothing is removed.
+    if (err != ERR_NONE || !may_remove(storage))
         return err;
     err = sweep_uploads(storage, e);
+    if (err == ERR_NONE)
+        err = tier_room_count(storage, e);
     if (err == ERR_NONE &&
         clock_monotonic_ms() - atomic_load(&storage->epoch_at_ms) > EPOCH_MS)
         err = tier_epoch_advance(storage, e);

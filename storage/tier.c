@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "storage/tier_store.h"
 
 static const char *const names[] = {
     [TIER_HOT] = "hot", [TIER_WARM] = "warm", [TIER_COLD] = "cold"};
@@ -23,16 +22,4 @@ bool tier_parse(const char *text, enum tier *tier)
         }
     }
     return false;
-}
-
-void tier_writer_free_at(struct tier_writer **writer)
-{
-    if (*writer != NULL)
-        (*writer)->ops->free(*writer);
-}
-
-void tier_reader_free_at(struct tier_reader **reader)
-{
-    if (*reader != NULL)
-        (*reader)->ops->free(*reader);
 }

@@ -5,52 +5,60 @@
 #include "common/db/tx.h"
 #include "common/log.h"
 #include "storage/state.h"
-#include "storage/tier_identity.h"
+#include "storage/tier.h"
 
-// What the database says of this node's hot tier.
+// What the database says of a tier.
 struct claim {
-    int64_t node;
     struct tier_identity expected;
     bool is_named;
 };
 
-static enum err read_cluster(struct storage *storage, struct claim *claim,
-                             struct error *e)
+static void put_name(const struct storage_tier *tier, struct tier_identity *identity)
+{
+    snprintf(identity->tier, sizeof identity->tier, "%s/%lld", tier_name(tier->tier),
+             (long long)tier->node);
+}
+
+static enum err read_cluster(struct storage *storage, const struct storage_tier *tier,
+                             struct claim *claim, struct error *e)
 {
     static const char sql[] =
         "SELECT id::text, epoch,"
-        " EXISTS (SELECT 1 FROM placements WHERE node_id = $1 AND tier = 'hot') OR"
-        " EXISTS (SELECT 1 FROM uploads WHERE node_id = $1 AND tier = 'hot')"
+        " EXISTS (SELECT 1 FROM placements WHERE node_id = $1 AND tier = $2) OR"
+        " EXISTS (SELECT 1 FROM uploads WHERE node_id = $3 AND tier = $2)"
         " FROM cluster";
     CLEANUP(db_release_at) struct db *db = NULL;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = db_query(db, sql, DB_PARAMS(DB_INT(claim->node)), &rows, e);
+        err = db_query(db, sql,
+                       DB_PARAMS(DB_INT(tier->node), DB_TEXT(tier_name(tier->tier)),
+                                 DB_INT(storage->options.node)),
+                       &rows, e);
     if (err != ERR_NONE)
         return err;
     snprintf(claim->expected.cluster, sizeof claim->expected.cluster, "%s",
              db_text(rows, 0, 0));
-    snprintf(claim->expected.tier, sizeof claim->expected.tier, "hot/%lld",
-             (long long)claim->node);
+    put_name(tier, &claim->expected);
     claim->expected.epoch = db_int(rows, 0, 1);
     claim->is_named = db_bool(rows, 0, 2);
     return ERR_NONE;
 }
 
-static enum err judge(struct storage *storage, const struct claim *claim,
+static enum err judge(struct storage_tier *tier, const struct claim *claim,
                       enum tier_claim *verdict, struct error *e)
 {
-    int root = tier_file_root(storage->hot);
+    struct tier_store *store = tier->store;
     struct tier_identity found;
-    bool is_there, is_empty;
-    enum err err = tier_identity_read(root, &found, &is_there, e);
+    bool is_there, is_empty = false;
+    enum err err = store->ops->identity_read(store, &found, &is_there, e);
     if (err == ERR_CONFLICT) {
+        error_clear(e);
         *verdict = TIER_CLAIM_FOREIGN;
         return ERR_NONE;
     }
-    if (err == ERR_NONE)
-        err = tier_file_is_empty(storage->hot, &is_empty, e);
+    if (err == ERR_NONE && !is_there)
+        err = store->ops->is_empty(store, &is_empty, e);
     if (err != ERR_NONE)
         return err;
     *verdict = tier_identity_judge(&claim->expected, is_there ? &found : NULL, is_empty,
@@ -58,83 +66,107 @@ static enum err judge(struct storage *storage, const struct claim *claim,
     return ERR_NONE;
 }
 
-static enum err go_offline(struct storage *storage, const char *why)
+static void go_offline(struct storage_tier *tier, const char *why)
 {
-    log_error("the hot tier is offline, nothing on it is touched", "why", why, "data",
-              storage->data_dir, NULL);
-    atomic_store(&storage->hot_state, TIER_OFFLINE);
-    return ERR_NONE;
+    if (atomic_exchange(&tier->state, TIER_OFFLINE) != TIER_OFFLINE)
+        log_error("a tier is offline, nothing on it is touched", "tier",
+                  tier_name(tier->tier), "why", why, "where", tier->where, NULL);
 }
 
-// A full tier is started on all the same, since what fills it can only then be removed.
-// Until the epoch can be written, a database restored from a backup looks newer.
-static enum err start_epoch(struct storage *storage, struct error *e)
+static enum err take(struct storage_tier *tier, const struct claim *claim,
+                     enum tier_claim verdict, struct error *e)
 {
-    enum err err = tier_epoch_advance(storage, e);
-    if (err != ERR_INSUFFICIENT_STORAGE)
-        return err;
-    log_warn("the tier's epoch stays behind until there is room", "error", e->detail,
-             NULL);
-    error_clear(e);
-    return ERR_NONE;
-}
-
-enum err tier_claim_hot(struct storage *storage, struct error *e)
-{
-    struct claim claim = {.node = storage->options.node};
-    enum tier_claim verdict;
-    enum err err = read_cluster(storage, &claim, e);
-    if (err == ERR_NONE)
-        err = judge(storage, &claim, &verdict, e);
-    if (err != ERR_NONE)
-        return err;
-    if (verdict == TIER_CLAIM_MISSING)
-        return go_offline(storage, TIER_IDENTITY_FILE " is missing: is it mounted?");
-    if (verdict == TIER_CLAIM_FOREIGN)
-        return go_offline(storage, TIER_IDENTITY_FILE " names another cluster or tier");
+    struct tier_store *store = tier->store;
+    enum err err = ERR_NONE;
     if (verdict == TIER_CLAIM_NEW)
-        err = tier_identity_write(tier_file_root(storage->hot), &claim.expected, e);
+        err = store->ops->identity_write(store, &claim->expected, e);
     if (err == ERR_NONE)
-        err = tier_file_prepare(storage->hot, e);
+        err = store->ops->prepare(store, e);
     if (err != ERR_NONE)
         return err;
-    atomic_store(&storage->keep_unknown, verdict == TIER_CLAIM_RESTORED);
+    atomic_store(&tier->keep_unknown, verdict == TIER_CLAIM_RESTORED);
     if (verdict == TIER_CLAIM_RESTORED)
         log_error("the tier is newer than the database, which seems restored from a "
                   "backup: nothing unknown on it is removed or moved",
-                  NULL);
-    else
-        err = start_epoch(storage, e);
+                  "tier", tier_name(tier->tier), NULL);
+    return ERR_NONE;
+}
+
+enum err tier_claim(struct storage *storage, struct storage_tier *tier, struct error *e)
+{
+    struct claim claim;
+    enum tier_claim verdict;
+    if (tier->store == NULL) {
+        go_offline(tier, "its root cannot be opened");
+        return ERR_NONE;
+    }
+    enum err err = read_cluster(storage, tier, &claim, e);
     if (err == ERR_NONE)
-        atomic_store(&storage->hot_state, TIER_ONLINE);
+        err = judge(tier, &claim, &verdict, e);
+    if (err == ERR_UNAVAILABLE && tier->file == NULL) {
+        go_offline(tier, e != NULL ? e->detail : "away");
+        error_clear(e);
+        return ERR_NONE;
+    }
+    if (err != ERR_NONE)
+        return err;
+    if (verdict == TIER_CLAIM_MISSING)
+        go_offline(tier, TIER_IDENTITY_FILE " is missing: is it mounted?");
+    else if (verdict == TIER_CLAIM_FOREIGN)
+        go_offline(tier, TIER_IDENTITY_FILE " names another cluster or tier");
+    else
+        err = take(tier, &claim, verdict, e);
+    if (err == ERR_NONE && verdict != TIER_CLAIM_MISSING &&
+        verdict != TIER_CLAIM_FOREIGN)
+        atomic_store(&tier->state, TIER_CLAIMED);
     return err;
+}
+
+enum err tier_require(const struct storage_tier *tier, struct error *e)
+{
+    if (tier_is_online(tier))
+        return ERR_NONE;
+    return error_set(e, ERR_UNAVAILABLE, "the %s tier is offline",
+                     tier_name(tier->tier));
 }
 
 static enum err advance(struct db *db, void *context, struct error *e)
 {
     static const char sql[] =
         "UPDATE cluster SET epoch = epoch + 1 RETURNING id::text, epoch";
-    struct claim *claim = context;
+    struct tier_identity *identity = context;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(db, sql, DB_NO_PARAMS, &rows, e);
     if (err != ERR_NONE)
         return err;
-    snprintf(claim->expected.cluster, sizeof claim->expected.cluster, "%s",
-             db_text(rows, 0, 0));
-    snprintf(claim->expected.tier, sizeof claim->expected.tier, "hot/%lld",
-             (long long)claim->node);
-    claim->expected.epoch = db_int(rows, 0, 1);
+    snprintf(identity->cluster, sizeof identity->cluster, "%s", db_text(rows, 0, 0));
+    identity->epoch = db_int(rows, 0, 1);
     return ERR_NONE;
+}
+
+// A full tier is no reason to stop: what fills it can only be removed while it runs.
+// Its epoch stays behind until there is room, as does that of one that is away.
+static void write_epoch(struct storage_tier *tier, struct tier_identity *identity)
+{
+    struct error e = {0};
+    put_name(tier, identity);
+    if (tier->store->ops->identity_write(tier->store, identity, &e) != ERR_NONE)
+        log_warn("the tier's epoch stays behind", "tier", tier_name(tier->tier),
+                 "error", e.detail, NULL);
+    error_clear(&e);
 }
 
 enum err tier_epoch_advance(struct storage *storage, struct error *e)
 {
-    // Committed first: the tier must never be ahead of the database that owns it.
-    struct claim claim = {.node = storage->options.node};
-    enum err err = db_tx_run(storage->pool, advance, &claim, e);
-    if (err == ERR_NONE)
-        err = tier_identity_write(tier_file_root(storage->hot), &claim.expected, e);
-    if (err == ERR_NONE)
-        atomic_store(&storage->epoch_at_ms, clock_monotonic_ms());
-    return err;
+    // Committed first: a tier must never be ahead of the database that owns it.
+    struct tier_identity identity = {0};
+    enum err err = db_tx_run(storage->pool, advance, &identity, e);
+    if (err != ERR_NONE)
+        return err;
+    for (int i = 0; i < TIER_COUNT; i++) {
+        if (tier_is_online(&storage->tiers[i]))
+            write_epoch(&storage->tiers[i], &identity);
+    }
+    atomic_store(&storage->epoch_at_ms, clock_monotonic_ms());
+    return ERR_NONE;
 }

@@ -78,7 +78,7 @@ enum err tier_file_quarantine(struct tier_file *tier, const char *folder,
                               const char *base, struct error *e) MUST_CHECK;
 
 // Calls `visit` for each entry of incoming/ and of sha256/*/, in no order.
-typedef enum err (*tier_file_visit)(void *context, const char *folder,
-                                    const char *base, struct error *e);
+typedef enum err (*tier_file_visit)(void *context, const char *folder, const char *base,
+                                    struct error *e);
 enum err tier_file_each(struct tier_file *tier, tier_file_visit visit, void *context,
                         struct error *e) MUST_CHECK;

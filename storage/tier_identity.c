@@ -9,6 +9,37 @@
 
 #include "common/cleanup.h"
 
+static enum err take_json(json_t *json, struct tier_identity *identity, struct error *e)
+{
+    const char *cluster, *tier;
+    json_int_t epoch;
+    memset(identity, 0, sizeof *identity);
+    if (json == NULL || json_unpack(json, "{s:s, s:s, s:I}", "cluster", &cluster,
+                                    "tier", &tier, "epoch", &epoch) != 0)
+        return error_set(e, ERR_CONFLICT, TIER_IDENTITY_FILE " does not parse");
+    snprintf(identity->cluster, sizeof identity->cluster, "%s", cluster);
+    snprintf(identity->tier, sizeof identity->tier, "%s", tier);
+    identity->epoch = epoch;
+    return ERR_NONE;
+}
+
+enum err tier_identity_parse(const char *text, size_t size,
+                             struct tier_identity *identity, struct error *e)
+{
+    json_error_t problem;
+    AUTO_JSON json_t *json =
+        json_loadb(text != NULL ? text : "", size, JSON_REJECT_DUPLICATES, &problem);
+    return take_json(json, identity, e);
+}
+
+char *tier_identity_format(const struct tier_identity *identity)
+{
+    AUTO_JSON json_t *json =
+        json_pack("{s:s, s:s, s:I}", "cluster", identity->cluster, "tier",
+                  identity->tier, "epoch", (json_int_t)identity->epoch);
+    return json_dumps(json, JSON_INDENT(2));
+}
+
 enum err tier_identity_read(int root, struct tier_identity *identity, bool *found,
                             struct error *e)
 {
@@ -21,15 +52,7 @@ enum err tier_identity_read(int root, struct tier_identity *identity, bool *foun
         return error_set_errno(e, errno, "cannot open " TIER_IDENTITY_FILE);
     json_error_t problem;
     AUTO_JSON json_t *json = json_loadfd(fd, JSON_REJECT_DUPLICATES, &problem);
-    const char *cluster, *tier;
-    json_int_t epoch;
-    if (json == NULL || json_unpack(json, "{s:s, s:s, s:I}", "cluster", &cluster,
-                                    "tier", &tier, "epoch", &epoch) != 0)
-        return error_set(e, ERR_CONFLICT, TIER_IDENTITY_FILE " does not parse");
-    snprintf(identity->cluster, sizeof identity->cluster, "%s", cluster);
-    snprintf(identity->tier, sizeof identity->tier, "%s", tier);
-    identity->epoch = epoch;
-    return ERR_NONE;
+    return take_json(json, identity, e);
 }
 
 static enum err write_new(int root, const char *text, struct error *e)
@@ -45,10 +68,7 @@ static enum err write_new(int root, const char *text, struct error *e)
 enum err tier_identity_write(int root, const struct tier_identity *identity,
                              struct error *e)
 {
-    AUTO_JSON json_t *json =
-        json_pack("{s:s, s:s, s:I}", "cluster", identity->cluster, "tier",
-                  identity->tier, "epoch", (json_int_t)identity->epoch);
-    AUTO_FREE char *text = json_dumps(json, JSON_INDENT(2));
+    AUTO_FREE char *text = tier_identity_format(identity);
     enum err err = write_new(root, text, e);
     if (err != ERR_NONE) {
         unlinkat(root, TIER_IDENTITY_TEMPORARY, 0);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/error.h"
@@ -22,6 +23,13 @@ enum err tier_identity_read(int root, struct tier_identity *identity, bool *foun
                             struct error *e) MUST_CHECK;
 // Replaces the file, durably.
 enum err tier_identity_write(int root, const struct tier_identity *identity,
+                             struct error *e) MUST_CHECK;
+
+// The text of such a file, and back. The caller frees.
+char *tier_identity_format(const struct tier_identity *identity);
+// ERR_CONFLICT when it does not parse.
+enum err tier_identity_parse(const char *text, size_t size,
+                             struct tier_identity *identity,
                              struct error *e) MUST_CHECK;
 
 enum tier_claim {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each tier must be able to do: one struct of functions, implemented by a
-// directory (storage/tier_file.h) and by a bucket (storage/tier_s3.h). A copy is named
-// by its blob and a placement's number that is never used twice (invariant 4).
+// directory (storage/tier_directory.h) and by a bucket (storage/tier_s3.h). A copy is
+// named by its blob and a placement's number that is never used twice (invariant 4).
 //
 // Errors, of all functions: ERR_BLOB_NOT_FOUND (no such copy), ERR_UNAVAILABLE (the
 // tier is away, or what it gave was cut short; retries within its own deadlines have
@@ -24,9 +24,9 @@ struct tier_key {
 
 // What lies on a tier.
 struct tier_found {
-    const char *name;    // of the file or key, below the root or prefix
-    bool is_known;       // a name that Strata writes; then `key` is filled in
-    bool is_incoming;    // written, but not named yet: `key.digest` is not known
+    const char *name; // of the file or key, below the root or prefix
+    bool is_known;    // a name that Strata writes; then `key` is filled in
+    bool is_incoming; // written, but not named yet: `key.digest` is not known
     struct tier_key key;
     uint64_t size;       // bytes; of incoming files of no account
     int64_t modified_us; // since 1970

@@ -7,6 +7,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "storage/tier_room.h"
 #include "storage/upload_chain.h"
 #include "storage/upload_steps.h"
 #include "storage/upload_row.h"
@@ -77,30 +78,28 @@ static enum err check_request(const struct storage *storage,
 enum err upload_make_file(struct storage *storage, struct upload_row *row,
                           struct error *e)
 {
-    uint64_t available;
-    enum err err = storage_require_hot(storage, e);
-    if (err == ERR_NONE)
-        err = tier_file_available(storage->hot, &available, e);
-    if (err == ERR_NONE && row->size > available)
-        err = error_set(e, ERR_INSUFFICIENT_STORAGE,
-                        "%" PRIu64 " bytes do not fit into the %" PRIu64
-                        " bytes that are left",
-                        row->size, available);
+    enum err err = tier_room_choose(storage, row->asked, row->size, &row->tier, e);
     // Committed first, so that a row names the file before it exists.
     if (err == ERR_NONE)
         err = upload_row_insert(storage, row, e);
     if (err != ERR_NONE)
         return err;
+    struct storage_tier *tier = &storage->tiers[row->tier];
     atomic_fetch_add(&storage->uploads_open, 1);
+    atomic_fetch_add(&tier->used, (int64_t)row->size);
+    atomic_fetch_add(&tier->reserved, (int64_t)row->size);
     AUTO_FD int fd = -1;
-    err = tier_file_create(storage->hot, row->placement_id, row->size, &fd, e);
+    err = tier_file_create(tier->file, row->placement_id, row->size, &fd, e);
     if (err == ERR_NONE)
         return ERR_NONE;
     // What cannot be undone now is left to the sweep.
     struct error ignored = {0};
-    if (tier_file_remove(storage->hot, NULL, row->placement_id, &ignored) == ERR_NONE &&
-        upload_row_delete(storage, row->id, &ignored) == ERR_NONE)
+    if (tier_file_remove(tier->file, NULL, row->placement_id, &ignored) == ERR_NONE &&
+        upload_row_delete(storage, row->id, &ignored) == ERR_NONE) {
         atomic_fetch_sub(&storage->uploads_open, 1);
+        atomic_fetch_sub(&tier->used, (int64_t)row->size);
+        atomic_fetch_sub(&tier->reserved, (int64_t)row->size);
+    }
     error_clear(&ignored);
     return err;
 }
@@ -157,6 +156,7 @@ enum err upload_begin(struct storage *storage, const struct upload_request *r,
         return err;
     struct upload_row row = {
         .principal_id = r->principal_id,
+        .asked = r->tier,
         .size = r->size,
         .part_size = upload_part_size(r->size),
         .resumable = true,
@@ -250,7 +250,10 @@ enum err upload_remove_copy(struct storage *storage, struct upload *u, struct er
         err = db_query(db, sql, DB_PARAMS(DB_INT(u->placement_id)), &rows, e);
     if (err != ERR_NONE || db_rows(rows) > 0)
         return err;
-    return tier_file_remove(storage->hot, &u->digest, u->placement_id, e);
+    err = tier_require(&storage->tiers[u->tier], e);
+    return err != ERR_NONE ? err
+                           : tier_file_remove(storage->tiers[u->tier].file, &u->digest,
+                                              u->placement_id, e);
 }
 
 enum err upload_delete(struct storage *storage, const char *id, int64_t principal_id,

@@ -24,6 +24,7 @@ struct upload_request {
     const struct chain *chain;    // NULL when the client does not know it
     bool chain_with_parts;        // each part brings its values
     const uint8_t *unless_begins; // NULL, or the chain's first value: see upload_begin
+    enum tier tier;               // where its bytes are to go, if there is room
     int64_t principal_id;
 };
 

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "storage/upload_steps.h"
 #include "storage/follower.h"
+#include "storage/move.h"
 #include "storage/placement.h"
 #include "storage/upload_row.h"
 
@@ -148,8 +149,8 @@ static enum err make_durable(struct storage *storage, struct upload *u, bool car
 {
     if (fchmod(u->fd, 0440) != 0 || fsync(u->fd) != 0)
         error_set_errno(e, errno, "cannot sync upload %s", u->id);
-    else if (tier_file_publish(storage->hot, &u->digest, u->placement_id, e) ==
-             ERR_NONE)
+    else if (tier_file_publish(storage->tiers[u->tier].file, &u->digest,
+                               u->placement_id, e) == ERR_NONE)
         return ERR_NONE;
     if (carry_on && may_be_placed(storage, u))
         return e->code;
@@ -165,6 +166,7 @@ static enum err record(struct storage *storage, struct upload *u, bool *created,
         .storage = storage,
         .upload_id = u->id,
         .placement_id = u->placement_id,
+        .tier = u->tier,
         .principal_id = u->principal_id,
         .digest = &u->digest,
         .chain = &u->chain,
@@ -178,10 +180,18 @@ static enum err record(struct storage *storage, struct upload *u, bool *created,
     if (birth.replaced)
         cache_drop(storage->descriptors, &u->digest, sizeof u->digest);
     struct error ignored = {0};
-    if (!birth.own && tier_file_remove(storage->hot, &u->digest, u->placement_id,
-                                       &ignored) != ERR_NONE)
+    struct storage_tier *tier = &storage->tiers[u->tier];
+    atomic_fetch_sub(&tier->reserved, (int64_t)u->size);
+    if (birth.own)
+        atomic_fetch_add(&tier->blobs, 1);
+    else if (tier_file_remove(tier->file, &u->digest, u->placement_id, &ignored) !=
+             ERR_NONE)
         log_warn("a second copy stays until the sweep", "error", ignored.detail, NULL);
+    else
+        atomic_fetch_sub(&tier->used, (int64_t)u->size);
     error_clear(&ignored);
+    if (birth.moves)
+        storage_wake_movers(storage);
     return ERR_NONE;
 }
 

@@ -23,8 +23,8 @@ enum err upload_row_insert(struct storage *storage, struct upload_row *row,
 {
     static const char sql[] =
         "INSERT INTO uploads (principal_id, node_id, tier, size, part_size, sha256,"
-        " chain, resumable, chain_with_parts, expires_at)"
-        " VALUES ($1, $2, 'hot', $3, $4, $5, $6, $7, $8, $9)"
+        " chain, resumable, chain_with_parts, expires_at, asked_tier)"
+        " VALUES ($1, $2, $10, $3, $4, $5, $6, $7, $8, $9, $11)"
         " RETURNING id, placement_id";
     row->expires_us = clock_wall_us() + storage->options.upload_expiry_s * 1000000;
     CLEANUP(db_release_at) struct db *db = NULL;
@@ -41,7 +41,8 @@ enum err upload_row_insert(struct storage *storage, struct upload_row *row,
                           : DB_BYTES(row->chain->states,
                                      row->chain->count * CHAIN_STATE_SIZE),
                       DB_BOOL(row->resumable), DB_BOOL(row->chain_with_parts),
-                      DB_TIME(row->expires_us)),
+                      DB_TIME(row->expires_us), DB_TEXT(tier_name(row->tier)),
+                      DB_TEXT(tier_name(row->asked))),
             &rows, e);
     if (err != ERR_NONE)
         return err;
@@ -157,8 +158,8 @@ static enum err load_row(struct storage *storage, struct db *db, struct upload *
 {
     static const char sql[] =
         "SELECT principal_id, placement_id, size, part_size, state, sha256, chain,"
-        " resumable, expires_at, chain_with_parts FROM uploads WHERE id = $1 AND "
-        "node_id = $2";
+        " resumable, expires_at, chain_with_parts, tier FROM uploads"
+        " WHERE id = $1 AND node_id = $2";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(
         db, sql, DB_PARAMS(DB_TEXT(u->id), DB_INT(storage->options.node)), &rows, e);
@@ -177,6 +178,8 @@ static enum err load_row(struct storage *storage, struct db *db, struct upload *
     u->resumable = db_bool(rows, 0, 7);
     u->expires_us = db_time(rows, 0, 8);
     u->chain_with_parts = db_bool(rows, 0, 9);
+    if (!tier_parse(db_text(rows, 0, 10), &u->tier))
+        return not_found(e);
     u->verifies_parts =
         *state == UPLOAD_OPEN && (u->chain_with_parts || !db_is_null(rows, 0, 6));
     if (u->verifies_parts && u->chain_with_parts) {
@@ -193,11 +196,12 @@ static enum err load_row(struct storage *storage, struct db *db, struct upload *
 // A row that is completing names two places, the file is in one of them.
 static int open_file(struct storage *storage, struct upload *u, enum upload_state state)
 {
+    struct tier_file *files = storage->tiers[u->tier].file;
     if (state == UPLOAD_OPEN)
-        return tier_file_open_incoming(storage->hot, u->placement_id, O_RDWR);
-    int fd = tier_file_open_incoming(storage->hot, u->placement_id, O_RDONLY);
+        return tier_file_open_incoming(files, u->placement_id, O_RDWR);
+    int fd = tier_file_open_incoming(files, u->placement_id, O_RDONLY);
     if (fd < 0 && errno == ENOENT)
-        fd = tier_file_open_final(storage->hot, &u->digest, u->placement_id);
+        fd = tier_file_open_final(files, &u->digest, u->placement_id);
     return fd;
 }
 
@@ -206,7 +210,7 @@ static enum err load_file(struct storage *storage, struct upload *u,
 {
     if (state == UPLOAD_DONE)
         return ERR_NONE;
-    enum err err = storage_require_hot(storage, e);
+    enum err err = tier_require(&storage->tiers[u->tier], e);
     if (err != ERR_NONE)
         return err;
     u->fd = open_file(storage, u, state);
@@ -281,12 +285,18 @@ enum err upload_discard(struct storage *storage, struct upload *u,
                         const struct error *why, struct error *e)
 {
     // The row goes last, so that no file is ever without one.
-    enum err err = tier_file_remove(storage->hot, u->has_digest ? &u->digest : NULL,
-                                    u->placement_id, e);
+    struct storage_tier *tier = &storage->tiers[u->tier];
+    enum err err = tier_require(tier, e);
+    if (err == ERR_NONE)
+        err = tier_file_remove(tier->file, u->has_digest ? &u->digest : NULL,
+                               u->placement_id, e);
     if (err == ERR_NONE)
         err = upload_row_delete(storage, u->id, e);
-    if (err == ERR_NONE)
+    if (err == ERR_NONE) {
         atomic_fetch_sub(&storage->uploads_open, 1);
+        atomic_fetch_sub(&tier->used, (int64_t)u->size);
+        atomic_fetch_sub(&tier->reserved, (int64_t)u->size);
+    }
     if (why != NULL)
         upload_fail(storage->uploads, u, why);
     else

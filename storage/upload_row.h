@@ -15,6 +15,8 @@ enum err upload_find(struct storage *storage, const char *id, int64_t principal_
 struct upload_row {
     char id[UPLOAD_ID_SIZE];
     int64_t placement_id;
+    enum tier asked; // by the client
+    enum tier tier;  // where it is written
     uint64_t size;
     uint64_t part_size;
     bool resumable;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "common/format/chain.h"
+#include "storage/tier.h"
 #include "storage/upload.h"
 
 enum upload_state {
@@ -39,6 +40,7 @@ struct upload {
     char id[UPLOAD_ID_SIZE];
     int64_t principal_id;
     int64_t placement_id;
+    enum tier tier;
     uint64_t size;
     uint64_t part_size;
     uint64_t parts;

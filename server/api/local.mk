@@ -18,16 +18,18 @@ libstrata_server_la_SOURCES += \
     %D%/digest_field.h \
     %D%/evaluations.c \
     %D%/evaluations.h \
-    %D%/fields.c \
-    %D%/fields.h \
     %D%/health.c \
     %D%/health.h \
     %D%/models.c \
     %D%/models.h \
+    %D%/move_json.c \
+    %D%/move_json.h \
     %D%/origins.c \
     %D%/origins.h \
     %D%/place.c \
     %D%/place.h \
+    %D%/promote.c \
+    %D%/promote.h \
     %D%/publish.c \
     %D%/publish.h \
     %D%/range.c \

@@ -331,9 +331,19 @@ static void close_sink(struct exchange *x)
     x->sink_open = false;
 }
 
+void exchange_is_transfer(struct exchange *x)
+{
+    if (x->is_transfer)
+        return;
+    x->is_transfer = true;
+    atomic_fetch_add(&x->server->transfers, 1);
+}
+
 void exchange_body(struct exchange *x, const void *bytes, size_t size)
 {
     x->received += size;
+    if (x->received > TRANSFER_MINIMUM)
+        exchange_is_transfer(x);
     if (x->error.code != ERR_NONE)
         return;
     if (x->sink_open) {
@@ -443,6 +453,8 @@ void exchange_finish(struct exchange *x)
                         x->received, x->sent);
         log_request(x, duration_us);
         log_set_request(NULL);
+        if (x->is_transfer)
+            atomic_fetch_sub(&x->server->transfers, 1);
         atomic_fetch_sub(&x->server->active, 1);
     }
     response_clear(&x->response);

@@ -15,6 +15,7 @@
 #include "server/http/watch.h"
 
 #define EXCHANGE_HEADERS_MAXIMUM 100
+#define TRANSFER_MINIMUM ((uint64_t)1 << 20)
 #define REQUEST_ID_SIZE 64 // as much as a log line carries
 
 struct http_server {
@@ -25,6 +26,7 @@ struct http_server {
     char *address;
     atomic_uint connections;
     atomic_uint active;    // requests being answered
+    atomic_uint transfers; // of them, those that move many bytes
     atomic_bool quiescing; // answers say Connection: close
     uint8_t id_prefix[8];  // random; of the ids of requests
     atomic_uint ids;
@@ -49,6 +51,7 @@ struct exchange {
     bool started;
     bool must_close;   // the framing of the body is not to be trusted
     bool is_large;     // its reader may be slow
+    bool is_transfer;  // counted as one
     struct buf body;   // of a JSON route
     uint64_t received; // bytes of body, discarded ones too
     uint64_t sent;     // bytes of the answer's body
@@ -72,6 +75,8 @@ void exchange_body(struct exchange *x, const void *bytes, size_t size);
 // An unwanted body of no stated length that does not end: the connection is cut.
 bool exchange_is_endless(const struct exchange *x);
 void exchange_respond(struct exchange *x);
+// Many bytes go in or out: what works behind the users' backs makes way.
+void exchange_is_transfer(struct exchange *x);
 
 // server/http/reply.c: hands x->response over to libmicrohttpd.
 enum MHD_Result exchange_send(struct exchange *x);

@@ -71,6 +71,8 @@ static enum MHD_Result answer(struct exchange *x)
     exchange_respond(x);
     enum MHD_Result result = exchange_send(x);
     x->is_large = x->sent > LARGE_ANSWER;
+    if (x->sent > TRANSFER_MINIMUM)
+        exchange_is_transfer(x);
     if (x->is_large)
         set_idle_timeout(x->connection, 0);
     settle(x);
@@ -238,6 +240,11 @@ void http_server_quiesce(struct http_server *server)
 unsigned http_server_active(const struct http_server *server)
 {
     return atomic_load(&server->active);
+}
+
+unsigned http_server_transfers(const struct http_server *server)
+{
+    return atomic_load(&server->transfers);
 }
 
 unsigned http_server_pending(const struct http_server *server)

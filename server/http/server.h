@@ -17,6 +17,8 @@ const char *http_server_address(const struct http_server *server);
 void http_server_quiesce(struct http_server *server);
 // Requests being answered at this moment.
 unsigned http_server_active(const struct http_server *server);
+// Of them, those whose body or answer has many bytes.
+unsigned http_server_transfers(const struct http_server *server);
 // Connections whose client has sent what was not read yet, or has not taken all yet of
 // what was answered.
 unsigned http_server_pending(const struct http_server *server);

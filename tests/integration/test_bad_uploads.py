@@ -21,8 +21,6 @@ UPLOADS = [
     ({"sha256": "ab" * 33}, INVALID, "sha256"),
     ({"sha256": "zz" * 32}, INVALID, "sha256"),
     *wrong("tier", ["string", "null"]),
-    ({"tier": "warm"}, "tier-unavailable", "tier"),
-    ({"tier": "cold"}, "tier-unavailable", "tier"),
     ({"tier": "lukewarm"}, None, "tier"),
     ({"tier": ""}, None, "tier"),
     *wrong("chain", ["object", "null"]),

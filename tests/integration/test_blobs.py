@@ -126,8 +126,9 @@ def test_size_that_does_not_fit_is_507_at_once(server, api, problem):
 
 @pytest.fixture
 def small_server(make_server):
-    """Its hot tier is a file system of 48 MiB. A container may forbid to mount one."""
-    server = make_server(start=False)
+    """Its hot tier is a file system of 48 MiB, and nothing fits on the others. A container
+    may forbid to mount one."""
+    server = make_server(start=False, warm_capacity=1, cold_capacity=1)
     hot = server.data / "hot"
     shutil.rmtree(hot)
     hot.mkdir()
@@ -178,7 +179,7 @@ def test_a_full_disk_does_not_keep_the_server_from_starting(small_server, proble
             file.write(bytes(4096))
     api = small_server.start().api()
     assert api.get(f"/blobs/{digest}", expect=200).content == kept
-    problem(api.put(f"/blobs/{sha256(b'x')}", data=b"x"), 507, "insufficient-storage")
+    problem(api.put(f"/blobs/{sha256(b'xy')}", data=b"xy"), 507, "insufficient-storage")
     api.delete(f"/uploads/{upload['id']}", expect=204)
-    assert api.get(f"/blobs/{api.put_blob(b'x')}").content == b"x"
+    assert api.get(f"/blobs/{api.put_blob(b'xy')}").content == b"xy"
     filler.unlink()

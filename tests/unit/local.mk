@@ -7,6 +7,9 @@ unit_tests = \
     %D%/test_ci \
     %D%/test_conditions \
     %D%/test_clock \
+    %D%/test_cold \
+    %D%/test_cold_damage \
+    %D%/test_cold_reader \
     %D%/test_config \
     %D%/test_digest_field \
     %D%/test_direct \
@@ -27,11 +30,15 @@ unit_tests = \
     %D%/test_process \
     %D%/test_publish_parse \
     %D%/test_range \
+    %D%/test_read_log \
+    %D%/test_s3_sign \
     %D%/test_safetensors \
     %D%/test_source \
     %D%/test_state \
     %D%/test_target \
     %D%/test_tier_file \
+    %D%/test_tier_rules \
+    %D%/test_tier_store \
     %D%/test_token_text \
     %D%/test_version \
     $(NULL)
@@ -44,3 +51,20 @@ endif
 # What every unit test and fuzz target may link; objects that it does not use stay out,
 # as fuzz_main where a program has a main of its own.
 LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
+
+%C%_test_cold_reader_SOURCES = \
+    %D%/counted_store.c \
+    %D%/counted_store.h \
+    %D%/test_cold_reader.c \
+    $(NULL)
+
+%C%_test_tier_store_SOURCES = \
+    %D%/test_tier_store.c \
+    %D%/tier_subject.c \
+    %D%/tier_subject.h \
+    $(NULL)
+
+EXTRA_DIST += \
+    %D%/cold_memory.h \
+    %D%/weights.h \
+    $(NULL)

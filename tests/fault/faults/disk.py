@@ -270,10 +270,10 @@ def drop_blobs(server):
     server.stop()
     for table in ("leases", "chains", "uploads", "placements", "blobs"):
         server.database.rows(f"DELETE FROM {table}")
-    for path in (server.data / "hot").resolve().glob("sha256/*/*"):
-        path.unlink()
-    for path in (server.data / "hot").resolve().glob("incoming/*"):
-        path.unlink()
+    for tier in ("hot", "warm", "cold"):
+        root = (server.data / tier).resolve()
+        for path in (*root.glob("sha256/*/*"), *root.glob("incoming/*")):
+            path.unlink()
     server.start()
 
 

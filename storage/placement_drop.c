@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "storage/placement_drop.h"
+
+#include <string.h>
+
+#include "common/db/tx.h"
+#include "common/log.h"
+#include "storage/blob_open.h"
+#include "storage/event.h"
+#include "storage/move.h"
+
+#define REAP_BATCH 100
+
+enum err placement_lock_all(struct db *db, struct storage *storage,
+                            const struct digest *digest,
+                            struct placement_states *states, struct error *e)
+{
+    static const char lock[] = "SELECT 1 FROM blobs WHERE sha256 = $1"
+                               " FOR NO KEY UPDATE";
+    static const char sql[] =
+        "SELECT id, tier, state = 'ready', damaged, state = 'dropping' FROM placements"
+        " WHERE sha256 = $1 AND node_id IN (0, $2) ORDER BY id FOR UPDATE";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    states->count = 0;
+    enum err err = db_query(db, lock, DB_PARAMS(DB_DIGEST(digest)), NULL, e);
+    if (err == ERR_NONE)
+        err = db_query(db, sql,
+                       DB_PARAMS(DB_DIGEST(digest), DB_INT(storage->options.node)),
+                       &rows, e);
+    for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
+        struct placement_state s = {.id = db_int(rows, i, 0),
+                                    .ready = db_bool(rows, i, 2),
+                                    .damaged = db_bool(rows, i, 3),
+                                    .dropping = db_bool(rows, i, 4)};
+        if (!tier_parse(db_text(rows, i, 1), &s.tier) ||
+            states->count == PLACEMENTS_LOCKED_MAXIMUM)
+            return error_set(e, ERR_INTERNAL, "too many copies of a blob");
+        states->all[states->count++] = s;
+    }
+    return err;
+}
+
+enum err placement_mark_dropping(struct db *db, int64_t id, struct error *e)
+{
+    static const char sql[] =
+        "UPDATE placements SET state = 'dropping', since = now() WHERE id = $1";
+    return db_exec(db, sql, DB_PARAMS(DB_INT(id)), NULL, e);
+}
+
+// ---- removing -------------------------------------------------------------------
+
+// *gone: by this call; others may remove it at the same time.
+static enum err delete_row(struct storage *storage, int64_t id, bool *gone,
+                           struct error *e)
+{
+    static const char sql[] = "DELETE FROM placements WHERE id = $1";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    int64_t rows = 0;
+    enum err err = db_acquire(storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err = db_exec(db, sql, DB_PARAMS(DB_INT(id)), &rows, e);
+    *gone = err == ERR_NONE && rows == 1;
+    return err;
+}
+
+static enum err remove_one(struct storage *storage, const struct digest *digest,
+                           struct storage_tier *tier, int64_t id, int64_t stored_size,
+                           struct error *e)
+{
+    const struct tier_key key = {.digest = *digest, .id = id};
+    bool gone = false;
+    enum err err = tier_require(tier, e);
+    blob_copies_changed(storage, digest);
+    if (err == ERR_NONE)
+        err = tier->store->ops->remove(tier->store, &key, e);
+    if (err == ERR_NONE)
+        err = delete_row(storage, id, &gone, e);
+    if (!gone)
+        return err;
+    atomic_fetch_sub(&tier->used, stored_size);
+    atomic_fetch_sub(&tier->blobs, 1);
+    return ERR_NONE;
+}
+
+// Rows: id, sha256, tier, stored_size.
+static enum err remove_rows(struct storage *storage, const struct db_result *rows,
+                            struct error *e)
+{
+    enum err first = ERR_NONE;
+    for (int i = 0; i < db_rows(rows); i++) {
+        struct digest digest;
+        enum tier tier;
+        if (!db_digest(rows, i, 1, &digest) || !tier_parse(db_text(rows, i, 2), &tier))
+            continue;
+        struct error failure = {0};
+        enum err err = remove_one(storage, &digest, &storage->tiers[tier],
+                                  db_int(rows, i, 0), db_int(rows, i, 3), &failure);
+        if (err != ERR_NONE && first == ERR_NONE)
+            error_move(e, &failure);
+        first = first == ERR_NONE ? err : first;
+        error_clear(&failure);
+    }
+    return first;
+}
+
+enum err placement_remove_dropped(struct storage *storage, const struct digest *digest,
+                                  struct error *e)
+{
+    static const char sql[] =
+        "SELECT id, sha256, tier, stored_size FROM placements"
+        " WHERE sha256 = $1 AND node_id = $2 AND state = 'dropping'";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_acquire(storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err = db_query(db, sql,
+                       DB_PARAMS(DB_DIGEST(digest), DB_INT(storage->options.node)),
+                       &rows, e);
+    db_release(steal_ptr(db));
+    return err != ERR_NONE ? err : remove_rows(storage, rows, e);
+}
+
+enum err placement_reap(struct storage *storage, struct error *e)
+{
+    static const char sql[] =
+        "SELECT id, sha256, tier, stored_size FROM placements"
+        " WHERE state = 'dropping' AND (node_id = $1 OR"
+        "  node_id = 0 AND since < now() - make_interval(secs => $2))"
+        " ORDER BY id LIMIT $3";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_acquire(storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err =
+            db_query(db, sql,
+                     DB_PARAMS(DB_INT(storage->options.node),
+                               DB_DOUBLE((double)storage->options.cold_delete_after_s),
+                               DB_INT(REAP_BATCH)),
+                     &rows, e);
+    db_release(steal_ptr(db));
+    return err != ERR_NONE ? err : remove_rows(storage, rows, e);
+}
+
+// ---- bad copies -----------------------------------------------------------------
+
+struct condemning {
+    struct storage *storage;
+    const struct digest *digest;
+    const struct placement *placement;
+    const char *why;
+    bool gone;   // it was dropped by others meanwhile
+    bool healed; // another copy is left, and a move has begun
+};
+
+static enum err mark_damaged(struct db *db, int64_t id, struct error *e)
+{
+    static const char sql[] = "UPDATE placements SET damaged = true WHERE id = $1";
+    return db_exec(db, sql, DB_PARAMS(DB_INT(id)), NULL, e);
+}
+
+static enum err begin_heal(struct db *db, struct condemning *c, struct error *e)
+{
+    const struct move_request request = {
+        .digest = *c->digest, .to = c->placement->tier, .cause = MOVE_HEAL};
+    struct move move;
+    return move_begin_in(db, c->storage, &request, &move, e);
+}
+
+static enum err put_event(struct db *db, const struct condemning *c, struct error *e)
+{
+    char hex[DIGEST_HEX_SIZE];
+    digest_format(c->digest, hex);
+    return storage_event_put(db, c->healed ? "blob.healing" : "blob.damaged", hex,
+                             json_pack("{s:s, s:s, s:I}", "tier",
+                                       tier_name(c->placement->tier), "why", c->why,
+                                       "placement", (json_int_t)c->placement->id),
+                             e);
+}
+
+static enum err condemn(struct db *db, void *context, struct error *e)
+{
+    struct condemning *c = context;
+    struct placement_states states;
+    enum err err = placement_lock_all(db, c->storage, c->digest, &states, e);
+    bool found = false, was_damaged = false;
+    c->healed = c->gone = false;
+    for (int i = 0; err == ERR_NONE && i < states.count; i++) {
+        const struct placement_state *s = &states.all[i];
+        if (s->id == c->placement->id) {
+            found = s->ready;
+            was_damaged = s->damaged;
+        } else if (s->ready && !s->damaged) {
+            c->healed = true;
+        }
+    }
+    c->gone = !found || (was_damaged && !c->healed); // or known already
+    if (err != ERR_NONE || c->gone)
+        return err;
+    if (c->healed)
+        err = placement_mark_dropping(db, c->placement->id, e);
+    else
+        err = mark_damaged(db, c->placement->id, e);
+    if (err == ERR_NONE && c->healed)
+        err = begin_heal(db, c, e);
+    return err != ERR_NONE ? err : put_event(db, c, e);
+}
+
+// For whoever wants to know what the device gave.
+static void keep_aside(struct storage *storage, const struct condemning *c)
+{
+    struct storage_tier *tier = &storage->tiers[c->placement->tier];
+    char name[TIER_FILE_NAME_SIZE];
+    struct error ignored = {0};
+    tier_file_name_final(c->digest, c->placement->id, name);
+    const struct tier_found found = {
+        .name = name, .is_known = true, .key = {*c->digest, c->placement->id}};
+    if (tier_is_online(tier) &&
+        tier->store->ops->quarantine(tier->store, &found, &ignored) != ERR_NONE)
+        log_debug("a bad copy is not there to be set aside", "error", ignored.detail,
+                  NULL);
+    error_clear(&ignored);
+}
+
+enum err placement_condemn(struct storage *storage, const struct digest *digest,
+                           const struct placement *placement, const char *why,
+                           struct error *e)
+{
+    struct condemning c = {
+        .storage = storage, .digest = digest, .placement = placement, .why = why};
+    enum err err = db_tx_run(storage->pool, condemn, &c, e);
+    if (err != ERR_NONE || c.gone)
+        return err;
+    char hex[DIGEST_HEX_SIZE];
+    digest_format(digest, hex);
+    blob_copies_changed(storage, digest);
+    if (c.healed) {
+        log_warn("a bad copy is replaced from another", "sha256", hex, "tier",
+                 tier_name(placement->tier), "why", why, NULL);
+        atomic_fetch_add(&storage->copies_healed, 1);
+        keep_aside(storage, &c);
+        storage_wake_movers(storage);
+        return placement->tier == TIER_COLD
+                   ? ERR_NONE
+                   : placement_remove_dropped(storage, digest, e);
+    }
+    log_error("the only copy of a blob is damaged", "sha256", hex, "tier",
+              tier_name(placement->tier), "why", why, NULL);
+    atomic_fetch_add(&storage->copies_damaged, 1);
+    return ERR_NONE;
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// How copies go: the row says `dropping`, cached descriptors are let go, the file is
+// removed, the row goes. A blob always keeps a ready copy that is not damaged
+// (invariant 3), or, if there is none, its damaged ones.
+#pragma once
+
+#include "storage/placement.h"
+
+// Which copies, inside a transaction that has locked them (placement_lock_all).
+struct placement_state {
+    int64_t id;
+    enum tier tier;
+    bool ready, damaged, dropping;
+};
+#define PLACEMENTS_LOCKED_MAXIMUM 32 // of one blob
+struct placement_states {
+    int count;
+    struct placement_state all[PLACEMENTS_LOCKED_MAXIMUM];
+};
+// Locks the blob's row, then those of its copies that this node can reach, in the order
+// of their ids, so that two who drop see each other.
+enum err placement_lock_all(struct db *db, struct storage *storage,
+                            const struct digest *digest,
+                            struct placement_states *states,
+                            struct error *e) MUST_CHECK;
+// Marks one of them as dropping; inside the transaction.
+enum err placement_mark_dropping(struct db *db, int64_t id, struct error *e) MUST_CHECK;
+
+// Removes what is `dropping` of the blob on this node's own tiers, file first.
+enum err placement_remove_dropped(struct storage *storage, const struct digest *digest,
+                                  struct error *e) MUST_CHECK;
+// The same for what is left of any blob, a batch; on the cold tier what left `ready`
+// long enough ago (invariant 6).
+enum err placement_reap(struct storage *storage, struct error *e) MUST_CHECK;
+
+// A copy was found missing or with other bytes than it should have. Where another good
+// copy is left, it goes and a move makes it again; otherwise it is marked as damaged.
+// An event and a log line say so either way.
+enum err placement_condemn(struct storage *storage, const struct digest *digest,
+                           const struct placement *placement, const char *why,
+                           struct error *e) MUST_CHECK;
