@@ -61,11 +61,13 @@ enum decide_wait decide_admits(const struct decide_options *o,
     if (tier->used > tier->high || blob->size > tier->high ||
         blob->size > tier->capacity - tier->used)
         return WAIT_FULL;
-    if (tier->used + blob->size <= tier->low)
+    // Where nothing can leave, there is still the room below the high mark.
+    uint64_t filled = tier->used + blob->size;
+    if (filled <= tier->low || (isnan(tier->coldest) && filled <= tier->high))
         return WAIT_NOT;
     double score = heat_score(&o->heat, &blob->heat, blob->created_us);
     double least = tier->coldest + log2(o->promote_factor);
-    return score > least ? WAIT_NOT : WAIT_COLDER; // NAN: nothing can leave
+    return score > least ? WAIT_NOT : WAIT_COLDER;
 }
 
 // The fastest tier above the present one that takes it, or none: nobody waits for room,

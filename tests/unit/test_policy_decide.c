@@ -334,7 +334,11 @@ static void a_full_tier_takes_only_what_is_clearly_hotter(void **state)
     w.tiers[TIER_HOT].coldest = score - 1.01;
     d = decided(&w);
     goes(&d, TIER_HOT, DECIDE_HEAT, false);
-    w.tiers[TIER_HOT].coldest = NAN; // nothing can leave
+    w.tiers[TIER_HOT].coldest = NAN; // nothing can leave: there is room to the mark
+    w.tiers[TIER_HOT].used = 890 * GB;
+    d = decided(&w);
+    goes(&d, TIER_HOT, DECIDE_HEAT, false);
+    w.tiers[TIER_HOT].used++;
     d = decided(&w);
     stays(&d, TIER_COLD, DECIDE_HEAT);
 }
