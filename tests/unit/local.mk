@@ -26,6 +26,9 @@ unit_tests = \
     %D%/test_options \
     %D%/test_page \
     %D%/test_pattern \
+    %D%/test_policy_decide \
+    %D%/test_policy_heat \
+    %D%/test_policy_space \
     %D%/test_process \
     %D%/test_publish_parse \
     %D%/test_range \
