@@ -35,6 +35,6 @@ double heat_at(const struct heat_options *options, const struct heat *heat,
 int heat_windows(const struct heat_options *options, const struct heat *heat,
                  int64_t now_us, int count);
 // Orders blobs by heat and does not change while nobody reads: log2(heat) + at_us in
-// half-lives. What was never read counts as read once when it came, at `born_us`.
+// half-lives. That it came, at `born_us`, counts as one read more.
 double heat_score(const struct heat_options *options, const struct heat *heat,
                   int64_t born_us);
