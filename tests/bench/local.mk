@@ -5,6 +5,7 @@ EXTRA_DIST += \
     %D%/run.py \
     %D%/benchmark \
     %D%/weights.py \
+    %D%/policy.py \
     $(NULL)
 
 EXTRA_PROGRAMS += %D%/bench-cold %D%/bench-load
@@ -47,3 +48,7 @@ TESTS += %D%/tiersim/test_tiersim
 %C%_tiersim_test_tiersim_SOURCES = %D%/tiersim/test_tiersim.c
 %C%_tiersim_test_tiersim_LDADD = libtiersim.la $(server_libs) $(CMOCKA_LIBS)
 endif
+# Passes of the policy; built for the tests too, which count what a pass looks at.
+check_PROGRAMS += %D%/bench-policy
+%C%_bench_policy_SOURCES = %D%/policy/main.c
+%C%_bench_policy_LDADD = $(server_libs)

@@ -19,6 +19,7 @@ unit_tests = \
     %D%/test_fields \
     %D%/test_homes \
     %D%/test_json_text \
+    %D%/test_load_order \
     %D%/test_manifest \
     %D%/test_metrics \
     %D%/test_names \
