@@ -24,6 +24,8 @@ libstrata_common_la_SOURCES = \
     %D%/error.c \
     %D%/error.def \
     %D%/error.h \
+    %D%/fields.c \
+    %D%/fields.h \
     %D%/hex.c \
     %D%/hex.h \
     %D%/json_text.c \

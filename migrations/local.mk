@@ -6,6 +6,7 @@ migrations = \
     %D%/0002_chain_with_parts.sql \
     %D%/0003_upload_generation.sql \
     %D%/0004_tiers.sql \
+    %D%/0005_policy.sql \
     $(NULL)
 EXTRA_DIST += $(migrations)
 

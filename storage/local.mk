@@ -38,6 +38,8 @@ libstrata_storage_la_SOURCES = \
     %D%/placement.h \
     %D%/placement_drop.c \
     %D%/placement_drop.h \
+    %D%/read_log.c \
+    %D%/read_log.h \
     %D%/repair.c \
     %D%/s3_breaker.c \
     %D%/s3_breaker.h \

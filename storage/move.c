@@ -49,7 +49,7 @@ bool move_state_parse(const char *text, enum move_state *state)
     return false;
 }
 
-static bool cause_parse(const char *text, enum move_cause *cause)
+bool move_cause_parse(const char *text, enum move_cause *cause)
 {
     for (size_t i = 0; i < ARRAY_SIZE(causes); i++) {
         if (strcmp(text, causes[i]) == 0) {
@@ -84,7 +84,7 @@ bool move_take_row(const struct db_result *rows, int row, struct move *m)
     return db_digest(rows, row, 1, &m->digest) &&
            tier_parse(db_text(rows, row, 2), &m->from) &&
            tier_parse(db_text(rows, row, 3), &m->to) &&
-           cause_parse(db_text(rows, row, 4), &m->cause) &&
+           move_cause_parse(db_text(rows, row, 4), &m->cause) &&
            move_state_parse(db_text(rows, row, 7), &m->state);
 }
 

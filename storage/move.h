@@ -19,6 +19,7 @@ enum move_cause {
     MOVE_HEAL,    // a copy that was lost or damaged is made again
 };
 const char *move_cause_name(enum move_cause cause);
+bool move_cause_parse(const char *text, enum move_cause *cause);
 
 enum move_state {
     MOVE_QUEUED,
@@ -38,6 +39,7 @@ struct move {
     enum move_cause cause;
     char rule[100]; // the rule's name when the cause is MOVE_RULE
     bool drops;
+    bool is_cancelled; // known of a claimed one alone
     enum move_state state;
     uint64_t size, bytes_done; // of the blob; while it runs, up to date to a second
     int64_t eta_s;             // -1 = not known

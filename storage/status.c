@@ -65,6 +65,11 @@ static void measure(const struct storage *storage, const struct storage_tier *ti
         log_warn("a tier cannot be measured", "tier", tier_name(tier->tier), "error",
                  ignored.detail, NULL);
     error_clear(&ignored);
+    // They are no longer in the rows, but still on the device.
+    uint64_t unlinked =
+        tier->file != NULL ? unlinked_bytes(tier_file_root(tier->file)) : 0;
+    status->used += unlinked;
+    status->pending_free += unlinked;
     uint64_t capacity = storage->options.tiers[tier->tier].capacity;
     uint64_t possible = status->used + space.available;
     status->is_limited = space.is_limited || capacity > 0;
@@ -75,8 +80,6 @@ static void measure(const struct storage *storage, const struct storage_tier *ti
         status->capacity = capacity;
     status->available =
         status->capacity > status->used ? status->capacity - status->used : 0;
-    if (tier->file != NULL)
-        status->pending_free += unlinked_bytes(tier_file_root(tier->file));
 }
 
 enum err storage_tiers(struct storage *storage,

@@ -6,8 +6,8 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fields.h"
 #include "server/api/conditions.h"
-#include "server/api/fields.h"
 #include "server/api/place.h"
 #include "server/registry/alias.h"
 

@@ -18,8 +18,6 @@ libstrata_server_la_SOURCES += \
     %D%/digest_field.h \
     %D%/evaluations.c \
     %D%/evaluations.h \
-    %D%/fields.c \
-    %D%/fields.h \
     %D%/health.c \
     %D%/health.h \
     %D%/models.c \

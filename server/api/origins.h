@@ -3,7 +3,7 @@
 // datasets. All add to the sticking error of `fields`.
 #pragma once
 
-#include "server/api/fields.h"
+#include "common/fields.h"
 #include "server/registry/origin.h"
 
 #define DESCRIPTION_MAXIMUM 65536

@@ -7,8 +7,8 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fields.h"
 #include "server/api/auth.h"
-#include "server/api/fields.h"
 #include "server/api/place.h"
 #include "server/api/token_text.h"
 #include "server/registry/token.h"

@@ -8,10 +8,10 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fields.h"
 #include "common/hex.h"
 #include "server/api/chain_field.h"
 #include "server/api/digest_field.h"
-#include "server/api/fields.h"
 #include "storage/upload.h"
 
 static enum err parse_id(const struct request *request, struct error *e)

@@ -27,6 +27,8 @@ struct deletion {
 // What hangs on a version; a sample of the children is enough to say why.
 static const char reasons_sql[] =
     "SELECT 'alias', alias FROM aliases WHERE version_id = $1"
+    " UNION ALL (SELECT 'pin', id::text FROM pins WHERE version_id = $1"
+    "  AND (until IS NULL OR until > now()) LIMIT 100)"
     " UNION ALL (SELECT DISTINCT 'child', m.full_name || '@' || v.number"
     "  FROM parents p JOIN versions v ON v.id = p.version_id"
     "  JOIN models m ON m.id = v.model_id"
@@ -46,7 +48,7 @@ static enum err refuse_use(struct db *db, const struct deletion *deletion,
                               json_pack("{s:s, s:s}", "kind", db_text(rows, row, 0),
                                         "name", db_text(rows, row, 1)));
     err = error_set(e, ERR_VERSION_IN_USE,
-                    "aliases or children hang on %s@%" PRId64
+                    "aliases, pins or children hang on %s@%" PRId64
                     "; force deletes it all the same",
                     deletion->model, key->number);
     error_add(e, "reasons", reasons);
@@ -94,6 +96,13 @@ static enum err count_live(struct db *db, int64_t model_id, int64_t by, struct e
                    DB_PARAMS(DB_INT(model_id), DB_INT(by)), NULL, e);
 }
 
+static enum err remove_pins(struct db *db, const struct version_key *key,
+                            struct error *e)
+{
+    return db_exec(db, "DELETE FROM pins WHERE version_id = $1",
+                   DB_PARAMS(DB_INT(key->id)), NULL, e);
+}
+
 static enum err delete_work(struct db *db, void *context, struct error *e)
 {
     struct deletion *deletion = context;
@@ -111,6 +120,8 @@ static enum err delete_work(struct db *db, void *context, struct error *e)
     change_version(&deletion->change, &key);
     err = aliases_remove_all(db, deletion->actor, deletion->model, &key,
                              &deletion->change, e);
+    if (err == ERR_NONE)
+        err = remove_pins(db, &key, e);
     if (err == ERR_NONE)
         err = mark_deleted(db, deletion, &key, e);
     if (err == ERR_NONE)

@@ -7,8 +7,8 @@
 
 #include "server/registry/registry.h"
 
-// ERR_VERSION_IN_USE with `reasons` while aliases or live children hang on it and not
-// `force`; with it the aliases go. *out is the answer, the caller's.
+// ERR_VERSION_IN_USE with `reasons` while aliases, pins or live children hang on it and
+// not `force`; with it aliases and pins go. *out is the answer, the caller's.
 enum err version_delete(struct registry *registry, const struct actor *actor,
                         const char *model, const struct ref *selector, bool force,
                         json_t **out, struct error *e) MUST_CHECK;

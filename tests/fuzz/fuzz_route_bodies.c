@@ -2,7 +2,7 @@
 // The JSON body of every route. Input: the letter of a row of the table below, then the
 // body. A JSON route that has no row makes the target fail: give it one, with a letter
 // that is not taken, so that inputs that are kept still mean the same.
-// Parser: server/api/fields.c
+// Parser: common/fields.c
 // Parser: server/api/origins.c
 // Parser: server/api/publish_parse.c
 // Parser: server/api/models.c: model_create_parse model_patch_parse

@@ -19,6 +19,7 @@ fuzz_targets = \
     %D%/fuzz_span \
     %D%/fuzz_state \
     %D%/fuzz_target \
+    %D%/fuzz_tier_rules \
     %D%/fuzz_time \
     %D%/fuzz_token_text \
     $(NULL)

@@ -27,12 +27,14 @@ unit_tests = \
     %D%/test_process \
     %D%/test_publish_parse \
     %D%/test_range \
+    %D%/test_read_log \
     %D%/test_s3_sign \
     %D%/test_safetensors \
     %D%/test_source \
     %D%/test_state \
     %D%/test_target \
     %D%/test_tier_file \
+    %D%/test_tier_rules \
     %D%/test_tier_store \
     %D%/test_token_text \
     %D%/test_version \

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
-#include "server/api/fields.h"
+#include "common/fields.h"
 
 // Reads {"name": text, "count": 1..9, "list": array of 2, "flag": bool}.
 static enum err read_all(const char *text, const char *prefix, struct error *e)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/api/fields.h"
+#include "common/fields.h"
 
 #include <assert.h>
 #include <inttypes.h>
