@@ -22,6 +22,7 @@
 #include "server/http/server.h"
 #include "server/registry/registry.h"
 #include "server/registry/tensor_index.h"
+#include "storage/cold_cache.h"
 #include "storage/storage.h"
 #include "storage/tier_s3.h"
 
@@ -234,6 +235,38 @@ static int64_t read_missing(void *service)
     return storage_files_missing(((struct service *)service)->app.storage);
 }
 
+static struct cold_reads_counts count_cold_reads(void *service)
+{
+    struct cold_reads_counts counts;
+    storage_count_cold_reads(((struct service *)service)->app.storage, &counts);
+    return counts;
+}
+
+static int64_t read_cold_fetched(void *service)
+{
+    return (int64_t)count_cold_reads(service).fetched;
+}
+
+static int64_t read_cold_shared(void *service)
+{
+    return (int64_t)count_cold_reads(service).shared;
+}
+
+static int64_t read_cold_bytes(void *service)
+{
+    return (int64_t)count_cold_reads(service).bytes;
+}
+
+static int64_t read_cold_failures(void *service)
+{
+    return (int64_t)count_cold_reads(service).failures;
+}
+
+static int64_t read_cold_waits(void *service)
+{
+    return (int64_t)count_cold_reads(service).waits;
+}
+
 static int64_t read_hits(void *service)
 {
     return registry_cache_hits(((struct service *)service)->app.registry);
@@ -258,6 +291,11 @@ static void start_metrics(struct service *s)
     metrics_pull(s->app.metrics, METRIC_READY, read_ready, s);
     metrics_pull(s->app.metrics, METRIC_UPLOADS_OPEN, read_uploads, s);
     metrics_pull(s->app.metrics, METRIC_FILES_MISSING, read_missing, s);
+    metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_FETCHED, read_cold_fetched, s);
+    metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_SHARED, read_cold_shared, s);
+    metrics_pull(s->app.metrics, METRIC_COLD_FETCHED_BYTES, read_cold_bytes, s);
+    metrics_pull(s->app.metrics, METRIC_COLD_FAILURES, read_cold_failures, s);
+    metrics_pull(s->app.metrics, METRIC_COLD_WAITS, read_cold_waits, s);
     metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_HITS, read_hits, s);
     metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_MISSES, read_misses, s);
 }
