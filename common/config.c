@@ -169,6 +169,9 @@ static enum err set_text(const struct option *option, char **field, const char *
     enum log_level level;
     if (strcmp(option->name, "log_level") == 0 && !log_level_parse(value, &level))
         return refuse(option, value, "debug, info, warn or error", e);
+    if (strcmp(option->name, "s3_style") == 0 && strcmp(value, "path") != 0 &&
+        strcmp(value, "virtual") != 0)
+        return refuse(option, value, "path or virtual", e);
     free(*field);
     *field = alloc_copy(value);
     return ERR_NONE;
@@ -348,6 +351,23 @@ static void set_defaults(struct config *config)
     }
 }
 
+// What the options mean together.
+static enum err check_whole(const struct config *c, struct error *e)
+{
+    if (c->data[0] == '\0')
+        return error_set(e, ERR_BAD_REQUEST,
+                         "say where the data lies: --data DIR, or `data` in the file "
+                         "given with --config");
+    if (c->hot_low_mark > c->hot_high_mark)
+        return error_set(e, ERR_BAD_REQUEST, "hot_low_mark is above hot_high_mark");
+    if (c->warm_low_mark > c->warm_high_mark)
+        return error_set(e, ERR_BAD_REQUEST, "warm_low_mark is above warm_high_mark");
+    if ((c->s3_endpoint[0] == '\0') != (c->s3_bucket[0] == '\0'))
+        return error_set(e, ERR_BAD_REQUEST,
+                         "s3_endpoint and s3_bucket go together: give both or neither");
+    return ERR_NONE;
+}
+
 enum err config_load(int argc, char **argv, struct config **config, struct error *e)
 {
     struct error unread = {0};
@@ -361,10 +381,10 @@ enum err config_load(int argc, char **argv, struct config **config, struct error
         err = load_file(&load);
     if (err != ERR_NONE)
         return err;
-    if (made->action == CONFIG_SERVE && made->data[0] == '\0')
-        return error_set(e, ERR_BAD_REQUEST,
-                         "say where the data lies: --data DIR, or `data` in the file "
-                         "given with --config");
+    if (made->action == CONFIG_SERVE)
+        err = check_whole(made, e);
+    if (err != ERR_NONE)
+        return err;
     *config = steal_ptr(made);
     return ERR_NONE;
 }

@@ -23,6 +23,7 @@
 #include "server/registry/registry.h"
 #include "server/registry/tensor_index.h"
 #include "storage/storage.h"
+#include "storage/tier_s3.h"
 
 #define NODE 1 // the row `local` of nodes; several nodes come later
 #define OLDEST_POSTGRESQL 150000
@@ -150,8 +151,20 @@ static const char *given(const char *text)
 static enum err start_storage(struct service *s, struct error *e)
 {
     const struct config *c = s->config;
+    struct tier_s3_options bucket = {
+        .client = {.endpoint = c->s3_endpoint,
+                   .bucket = c->s3_bucket,
+                   .region = c->s3_region,
+                   .is_virtual = strcmp(c->s3_style, "virtual") == 0,
+                   .credentials = given(c->s3_credentials),
+                   .ca_file = given(c->s3_ca_file),
+                   .connections = (unsigned)c->s3_connections,
+                   .timeout_ms = c->s3_timeout_ms},
+        .prefix = c->s3_prefix,
+    };
     const struct storage_options options = {
         .data_dir = s->data_dir,
+        .bucket = c->s3_endpoint[0] != '\0' ? &bucket : NULL,
         .tiers = {[TIER_HOT] = {given(c->hot_dir), c->hot_capacity,
                                 (unsigned)c->hot_high_mark, (unsigned)c->hot_low_mark},
                   [TIER_WARM] = {given(c->warm_dir), c->warm_capacity,
@@ -170,6 +183,8 @@ static enum err start_storage(struct service *s, struct error *e)
         .descriptor_cache = (unsigned)s->config->descriptor_cache,
     };
     enum err err = storage_open(&options, s->app.db, &s->app.storage, e);
+    if (err == ERR_NONE)
+        storage_add_metrics(s->app.storage, s->app.metrics);
     return err != ERR_NONE ? err : storage_repair(s->app.storage, e);
 }
 

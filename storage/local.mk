@@ -7,10 +7,20 @@ libstrata_storage_la_SOURCES = \
     %D%/blob.h \
     %D%/blob_open.c \
     %D%/blob_open.h \
+    %D%/blob_source.c \
+    %D%/blob_source.h \
     %D%/blob_writer.c \
     %D%/chunk_reader.c \
     %D%/chunk_reader.h \
     %D%/chunk_scan.c \
+    %D%/cold_cache.c \
+    %D%/cold_cache.h \
+    %D%/cold_copy.c \
+    %D%/cold_copy.h \
+    %D%/cold_fetch.c \
+    %D%/cold_reader.c \
+    %D%/cold_reader.h \
+    %D%/cold_state.h \
     %D%/event.c \
     %D%/event.h \
     %D%/flush.c \

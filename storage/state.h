@@ -79,8 +79,7 @@ enum err tier_epoch_advance(struct storage *storage, struct error *e) MUST_CHECK
 enum err tier_claim(struct storage *storage, struct storage_tier *tier,
                     struct error *e) MUST_CHECK;
 // Opens the root of an offline tier again (storage.c).
-enum err tier_reopen(struct storage *storage, struct storage_tier *tier,
-                     struct error *e) MUST_CHECK;
+enum err tier_reopen(struct storage_tier *tier, struct error *e) MUST_CHECK;
 // Claims and repairs it (repair.c). Also while others run, for a tier that was offline.
 enum err storage_bring_online(struct storage *storage, struct storage_tier *tier,
                               struct error *e) MUST_CHECK;

@@ -10,6 +10,7 @@
 #include "storage/throttle.h"
 #include "storage/state.h"
 #include "storage/tier_directory.h"
+#include "storage/tier_s3.h"
 #include "storage/upload_table.h"
 
 #define FOLLOWERS 2
@@ -18,9 +19,8 @@
 
 // A mount may have come over a root that was opened without it. Nobody uses the store
 // of a tier that is offline.
-enum err tier_reopen(struct storage *s, struct storage_tier *tier, struct error *e)
+enum err tier_reopen(struct storage_tier *tier, struct error *e)
 {
-    (void)s;
     if (tier->store != NULL && tier->file == NULL)
         return ERR_NONE;
     struct tier_store *store = NULL;
@@ -34,26 +34,42 @@ enum err tier_reopen(struct storage *s, struct storage_tier *tier, struct error 
     return ERR_NONE;
 }
 
-static enum err open_tier(struct storage *s, enum tier which, struct error *e)
+static enum err open_bucket(struct storage *s, struct storage_tier *tier,
+                            struct error *e)
 {
-    struct storage_tier *tier = &s->tiers[which];
-    const struct storage_tier_options *options = &s->options.tiers[which];
-    tier->tier = which;
-    tier->node = which == TIER_COLD ? 0 : s->options.node;
-    tier->where = options->dir != NULL
-                      ? alloc_copy(options->dir)
-                      : alloc_printf("%s/%s", s->data_dir, tier_name(which));
+    const struct tier_s3_options *bucket = s->options.bucket;
+    tier->where = alloc_printf("%s/%s/%s", bucket->client.endpoint,
+                               bucket->client.bucket, bucket->prefix);
+    return tier_s3_new(bucket, &tier->store, e);
+}
+
+static enum err open_directory(struct storage *s, struct storage_tier *tier,
+                               struct error *e)
+{
+    const char *dir = s->options.tiers[tier->tier].dir;
+    tier->where = dir != NULL
+                      ? alloc_copy(dir)
+                      : alloc_printf("%s/%s", s->data_dir, tier_name(tier->tier));
     enum err err = tier_directory_new(tier->where, &tier->store, e);
     if (err == ERR_NONE) {
         tier->file = tier_directory_file(tier->store);
         return ERR_NONE;
     }
-    if (which == TIER_HOT)
+    if (tier->tier == TIER_HOT)
         return err;
-    log_error("a tier cannot be opened", "tier", tier_name(which), "error",
+    log_error("a tier cannot be opened", "tier", tier_name(tier->tier), "error",
               e != NULL ? e->detail : "", NULL);
     error_clear(e);
     return ERR_NONE;
+}
+
+static enum err open_tier(struct storage *s, enum tier which, struct error *e)
+{
+    struct storage_tier *tier = &s->tiers[which];
+    tier->tier = which;
+    tier->node = which == TIER_COLD ? 0 : s->options.node;
+    return which == TIER_COLD && s->options.bucket != NULL ? open_bucket(s, tier, e)
+                                                           : open_directory(s, tier, e);
 }
 
 enum err storage_open(const struct storage_options *options, struct db_pool *pool,
@@ -74,6 +90,7 @@ enum err storage_open(const struct storage_options *options, struct db_pool *poo
     enum err err = ERR_NONE;
     for (int i = 0; i < TIER_COUNT && err == ERR_NONE; i++)
         err = open_tier(s, (enum tier)i, e);
+    s->options.bucket = NULL; // the caller's
     if (err == ERR_NONE)
         *storage = s;
     else
@@ -114,6 +131,13 @@ void storage_watch_users(struct storage *storage, unsigned (*transfers)(void *co
                          void *context)
 {
     throttle_watch(movers_throttle(storage->movers), transfers, context);
+}
+
+void storage_add_metrics(struct storage *storage, struct metrics *metrics)
+{
+    const struct storage_tier *cold = &storage->tiers[TIER_COLD];
+    if (cold->file == NULL && cold->store != NULL)
+        tier_s3_add_metrics(cold->store, metrics);
 }
 
 int64_t storage_uploads_open(struct storage *storage)

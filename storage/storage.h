@@ -11,6 +11,8 @@
 #include "storage/tier.h"
 
 struct storage;
+struct tier_s3_options;
+struct metrics;
 
 struct storage_tier_options {
     const char *dir;    // a directory; NULL: data_dir/<name of the tier>
@@ -22,6 +24,7 @@ struct storage_tier_options {
 struct storage_options {
     const char *data_dir;
     struct storage_tier_options tiers[TIER_COUNT];
+    struct tier_s3_options *bucket; // of the cold tier; NULL: it is a directory
     int64_t node;              // this node's id
     uint64_t max_blob_size;    // bytes
     int64_t upload_expiry_s;   // an upload nobody finishes
@@ -60,6 +63,8 @@ enum err storage_tend(struct storage *storage, struct error *e) MUST_CHECK;
 // counts what lies where; called now and then.
 enum err storage_sweep(struct storage *storage, struct error *e) MUST_CHECK;
 
+// Before the first request: what a bucket counts goes to /metrics.
+void storage_add_metrics(struct storage *storage, struct metrics *metrics);
 // For /metrics: uploads that are not completed, and reads or repairs that met a ready
 // placement without its file.
 int64_t storage_uploads_open(struct storage *storage);

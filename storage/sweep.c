@@ -128,7 +128,7 @@ static void look_at_offline(struct storage *storage)
         if (tier_is_online(tier))
             continue;
         struct error e = {0};
-        enum err err = tier_reopen(storage, tier, &e);
+        enum err err = tier_reopen(tier, &e);
         if (err == ERR_NONE)
             err = storage_bring_online(storage, tier, &e);
         if (err == ERR_NONE && tier_is_online(tier))

@@ -7,6 +7,7 @@ unit_tests = \
     %D%/test_ci \
     %D%/test_conditions \
     %D%/test_clock \
+    %D%/test_cold_reader \
     %D%/test_config \
     %D%/test_digest_field \
     %D%/test_direct \
@@ -45,6 +46,12 @@ endif
 # What every unit test and fuzz target may link; objects that it does not use stay out,
 # as fuzz_main where a program has a main of its own.
 LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
+
+%C%_test_cold_reader_SOURCES = \
+    %D%/counted_store.c \
+    %D%/counted_store.h \
+    %D%/test_cold_reader.c \
+    $(NULL)
 
 %C%_test_tier_store_SOURCES = \
     %D%/test_tier_store.c \

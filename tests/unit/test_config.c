@@ -126,6 +126,9 @@ static void a_bad_file_is_refused_with_its_line(void **state)
     assert_refused("data = /d\ndata = /e\n", ":2: ", "twice");
     assert_refused("[http]\nlisten = 127.0.0.1:0\n", ":2: ", "[http]");
     assert_refused("data = /d\nlisten\n", ":2: ", "name = value");
+    assert_refused("s3_style = host\n", ":1: ", "path or virtual");
+    assert_refused("data = /d\ns3_bucket = b\n", "s3_endpoint", "go together");
+    assert_refused("data = /d\nhot_low_mark = 95\n", "hot_low_mark", "is above");
     assert_refused("log_level = loud\n", ":1: ", "debug, info, warn or error");
     assert_refused("database_fsync = yes\n", ":1: ", "true or false");
     char line[512] = "data = ";

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// The threads that fetch frames. What somebody waits for goes before what is read
+// ahead; a frame that is waited for is read in several parts at once, each on a
+// connection of its own. Who ends the last part checks the frame.
+#include "storage/cold_state.h"
+
+#include <assert.h>
+
+#include "common/alloc.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#define STACK_SIZE ((size_t)512 << 10)
+#define PARTS_MAXIMUM 8u
+#define PART_MINIMUM ((size_t)64 << 10) // bytes
+// How long a slow reader may keep room from those that wait for some.
+#define STARVED_MS 500
+
+// ---- what to do next --------------------------------------------------------------
+
+static bool all_begun(const struct frame *frame)
+{
+    return frame->given_up || frame->parts_begun == frame->parts;
+}
+
+static void give_up(struct cold_reads *reads, struct frame *frame)
+{
+    if (!all_begun(frame))
+        frame_list_remove(&reads->fetching, frame);
+    frame->given_up = true;
+}
+
+// A frame of which some part has not begun.
+static struct frame *find_begun(struct cold_reads *reads, bool waited_for)
+{
+    for (struct frame *frame = reads->fetching.first, *next; frame != NULL;
+         frame = next) {
+        next = frame->next;
+        if (frame->waiters > 0 || frame_is_wanted(reads, frame)) {
+            if ((frame->waiters > 0) == waited_for)
+                return frame;
+            continue;
+        }
+        give_up(reads, frame);
+        if (frame->parts_ended == frame->parts_begun)
+            frame_fail(reads, frame);
+    }
+    return NULL;
+}
+
+// Connections that would be idle otherwise make a frame come sooner.
+static unsigned count_parts(const struct cold_reads *reads, const struct frame *frame)
+{
+    unsigned idle =
+        reads->threads_maximum - (reads->threads_count - reads->threads_idle);
+    size_t parts = frame->extent.stored / PART_MINIMUM;
+    if (frame->waiters == 0 || idle == 0 || parts == 0)
+        return 1;
+    unsigned most = idle < PARTS_MAXIMUM ? idle : PARTS_MAXIMUM;
+    return parts < most ? (unsigned)parts : most;
+}
+
+static struct frame *find_queued(const struct cold_reads *reads, bool waited_for)
+{
+    struct frame *frame = reads->queue.first;
+    while (frame != NULL && (frame->waiters > 0) != waited_for)
+        frame = frame->next;
+    return frame;
+}
+
+// The first in the queue that is (not) waited for. *until_ms: when its turn comes
+// whatever others want, where there is no room for it.
+static struct frame *admit(struct cold_reads *reads, bool waited_for, int64_t *until_ms)
+{
+    struct frame *frame = find_queued(reads, waited_for);
+    if (frame == NULL)
+        return NULL;
+    int64_t now_ms = clock_monotonic_ms();
+    bool forced = frame->starved_ms > 0 && now_ms >= frame->starved_ms + STARVED_MS;
+    if (!frame_make_room(reads, frame, forced)) {
+        if (frame->starved_ms == 0 || forced)
+            frame->starved_ms = now_ms;
+        *until_ms = frame->starved_ms + STARVED_MS;
+        return NULL;
+    }
+    frame_list_remove(&reads->queue, frame);
+    frame->state = FRAME_FETCHING;
+    frame->parts = count_parts(reads, frame);
+    frame_list_append(&reads->fetching, frame);
+    return frame;
+}
+
+static struct frame *choose(struct cold_reads *reads, int64_t *until_ms)
+{
+    int64_t ignored;
+    *until_ms = 0;
+    struct frame *frame = find_begun(reads, true);
+    if (frame == NULL)
+        frame = admit(reads, true, until_ms);
+    if (frame == NULL)
+        frame = find_begun(reads, false);
+    if (frame == NULL && *until_ms == 0)
+        frame = admit(reads, false, &ignored);
+    return frame;
+}
+
+// ---- one part ---------------------------------------------------------------------
+
+static enum err read_part(const struct frame *frame, unsigned part, size_t *size,
+                          struct error *e)
+{
+    size_t from = frame->extent.stored * part / frame->parts;
+    size_t to = frame->extent.stored * (part + 1) / frame->parts;
+    unsigned char *bytes = frame->stored != NULL ? frame->stored : frame->bytes;
+    *size = to - from;
+    return cold_copy_read(frame->copy, frame->extent.offset + from, bytes + from, *size,
+                          e);
+}
+
+// Those that decode at once are as many as processors, since each takes memory.
+static enum err check(struct cold_reads *reads, struct frame *frame, struct error *e)
+{
+    while (reads->decoders_idle == 0)
+        pthread_cond_wait(&reads->decoder, &reads->lock);
+    struct cold_decoder *decoder = reads->decoders[--reads->decoders_idle];
+    pthread_mutex_unlock(&reads->lock);
+    enum err err = cold_copy_check(frame->copy, decoder, frame->index, frame->stored,
+                                   frame->bytes, e);
+    pthread_mutex_lock(&reads->lock);
+    reads->decoders[reads->decoders_idle++] = decoder;
+    pthread_cond_signal(&reads->decoder);
+    return err;
+}
+
+static void become_ready(struct cold_reads *reads, struct frame *frame)
+{
+    reads->counts.fetched++;
+    frame_give_stored(reads, frame);
+    frame->state = FRAME_READY;
+    frame_list_append(&reads->ready, frame);
+    pthread_cond_broadcast(&frame->changed);
+}
+
+static void queue_again(struct cold_reads *reads, struct frame *frame)
+{
+    frame_give_memory(reads, frame);
+    frame->given_up = false;
+    frame->parts = frame->parts_begun = frame->parts_ended = 0;
+    frame->state = FRAME_QUEUED;
+    frame_list_append(&reads->queue, frame);
+}
+
+// All parts that began have ended. The copy may have nobody else: it is let go by the
+// caller, without the lock.
+static struct cold_copy *end_frame(struct cold_reads *reads, struct frame *frame)
+{
+    bool is_whole = frame->parts_ended == frame->parts;
+    if (frame->error.code == ERR_NONE && is_whole)
+        frame->error.code = check(reads, frame, &frame->error);
+    if (frame->error.code == ERR_NONE && !is_whole && frame->waiters > 0) {
+        queue_again(reads, frame); // somebody came after it had been given up
+        return NULL;
+    }
+    struct cold_copy *copy = frame->copy;
+    frame->copy = NULL;
+    if (frame->error.code == ERR_NONE && is_whole) {
+        become_ready(reads, frame);
+    } else {
+        reads->counts.failures += frame->error.code != ERR_NONE;
+        frame_fail(reads, frame);
+    }
+    return copy;
+}
+
+static void run_part(struct cold_reads *reads, struct frame *frame)
+{
+    unsigned part = frame->parts_begun++;
+    if (all_begun(frame))
+        frame_list_remove(&reads->fetching, frame);
+    fetch_wake(reads);
+    pthread_mutex_unlock(&reads->lock);
+    size_t size;
+    struct error failure = {0};
+    enum err err = read_part(frame, part, &size, &failure);
+    pthread_mutex_lock(&reads->lock);
+    frame->parts_ended++;
+    if (err == ERR_NONE) {
+        reads->counts.bytes += size;
+    } else {
+        give_up(reads, frame);
+        error_move(&frame->error, &failure);
+    }
+    if (!all_begun(frame) || frame->parts_ended < frame->parts_begun)
+        return;
+    struct cold_copy *copy = end_frame(reads, frame);
+    fetch_wake(reads);
+    pthread_mutex_unlock(&reads->lock);
+    cold_copy_release(copy);
+    pthread_mutex_lock(&reads->lock);
+}
+
+// ---- threads ----------------------------------------------------------------------
+
+static void wait_for_work(struct cold_reads *reads, int64_t until_ms)
+{
+    reads->threads_idle++;
+    if (until_ms == 0) {
+        pthread_cond_wait(&reads->work, &reads->lock);
+    } else {
+        struct timespec until = clock_deadline(until_ms);
+        pthread_cond_timedwait(&reads->work, &reads->lock, &until);
+    }
+    reads->threads_idle--;
+}
+
+static void *run(void *context)
+{
+    struct cold_reads *reads = context;
+    pthread_mutex_lock(&reads->lock);
+    while (!reads->stopping) {
+        int64_t until_ms;
+        struct frame *frame = choose(reads, &until_ms);
+        if (frame != NULL)
+            run_part(reads, frame);
+        else
+            wait_for_work(reads, until_ms);
+    }
+    pthread_mutex_unlock(&reads->lock);
+    return NULL;
+}
+
+static void start_thread(struct cold_reads *reads)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    if (pthread_create(&reads->threads[reads->threads_count], &attributes, run,
+                       reads) == 0)
+        reads->threads_count++;
+    else
+        log_error("a thread for reads from the cold tier cannot be started", NULL);
+    pthread_attr_destroy(&attributes);
+}
+
+bool fetch_wake(struct cold_reads *reads)
+{
+    if (reads->queue.first == NULL && reads->fetching.first == NULL)
+        return true;
+    if (reads->threads_idle > 0)
+        pthread_cond_signal(&reads->work);
+    else if (reads->threads_count < reads->threads_maximum && !reads->stopping)
+        start_thread(reads);
+    return reads->threads_count > 0;
+}

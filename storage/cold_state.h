@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the cache of cold chunks consists of, for cold_cache.c (frames and the memory
+// for them), cold_fetch.c (threads) and cold_reader.c alone. One lock guards it all; it
+// is never held across a read, a decoding or a copy of bytes.
+#pragma once
+
+#include <pthread.h>
+
+#include "storage/cold_cache.h"
+#include "storage/cold_copy.h"
+
+enum frame_state {
+    FRAME_QUEUED,   // in `queue`
+    FRAME_FETCHING, // in `fetching` while some part of it has not begun
+    FRAME_READY,    // in `ready`, checked
+    FRAME_FAILED,   // in no list and not in the table: whoever comes next tries again
+};
+
+// A chunk that somebody wants or wanted.
+struct frame {
+    struct frame *next_same; // of its hash
+    struct frame *next, *previous;
+    int64_t placement;
+    size_t index;
+    enum frame_state state;
+    struct cold_copy *copy; // held until it is READY or FAILED
+    struct cold_extent extent;
+    uint64_t begun_for; // the reader that asked first
+    unsigned waiters;   // readers that wait for it now
+    unsigned pins;      // readers that copy from it now
+    unsigned parts, parts_begun, parts_ended;
+    bool given_up;         // no further part begins
+    int64_t starved_ms;    // since when it waits for room, or 0
+    unsigned char *bytes;  // a slot, from FETCHING on
+    unsigned char *stored; // a slot, while FETCHING and encoded
+    struct error error;    // of FAILED
+    pthread_cond_t changed;
+};
+
+struct frame_list {
+    struct frame *first, *last;
+};
+
+// It wants the chunks from `at` to `at + ahead`, but none from `end` on.
+struct cold_reader {
+    struct cold_reader *next, *previous;
+    struct cold_reads *reads;
+    struct cold_copy *copy;
+    int64_t placement;
+    uint64_t serial;
+    size_t at, end;
+    size_t ahead;
+    int64_t at_ms; // since when it is there
+    size_t shared; // index + 1 of the last chunk counted as shared
+    bool is_waiting;
+    bool is_straggler; // has held others up: what it wants is not kept for it
+};
+
+#define FRAME_BUCKETS 256u
+
+struct cold_reads {
+    pthread_mutex_t lock;
+    pthread_cond_t work;    // for the threads
+    pthread_cond_t decoder; // one is free again
+    size_t slots, slots_used, slots_idle, slots_most;
+    void **idle_slots;
+    struct frame *buckets[FRAME_BUCKETS];
+    struct frame_list queue; // in the order of asking
+    struct frame_list fetching;
+    struct frame_list ready; // least recently used first
+    struct cold_reader *readers;
+    uint64_t serials;
+    unsigned groups; // copies that have readers
+    pthread_t *threads;
+    unsigned threads_maximum, threads_count, threads_idle;
+    struct cold_decoder **decoders; // that nobody uses
+    unsigned decoders_idle;
+    bool stopping;
+    struct cold_reads_counts counts;
+};
+
+// ---- cold_cache.c; all with the lock held ---------------------------------------
+
+void frame_list_append(struct frame_list *list, struct frame *frame);
+void frame_list_remove(struct frame_list *list, struct frame *frame);
+// The frame that the reader asks for: the one that is there, or a new one, queued.
+struct frame *frame_request(struct cold_reader *reader, size_t index);
+// Room for a queued frame's bytes. `forced`: at the expense of those who may still want
+// what goes. False: there is none now.
+bool frame_make_room(struct cold_reads *reads, struct frame *frame, bool forced);
+// Whether a reader wants it now.
+bool frame_is_wanted(const struct cold_reads *reads, const struct frame *frame);
+// Takes queued frames away that nobody wants any more.
+void frames_drop_unwanted(struct cold_reads *reads);
+// Gives its memory back and takes it out of the table; freed once nobody looks at it.
+// No part of it is under way.
+void frame_fail(struct cold_reads *reads, struct frame *frame);
+void frame_give_stored(struct cold_reads *reads, struct frame *frame);
+void frame_give_memory(struct cold_reads *reads, struct frame *frame);
+void frame_free_unused(struct frame *frame);
+
+// ---- cold_fetch.c; with the lock held -------------------------------------------
+
+// There may be work. False: there is no thread to do it.
+bool fetch_wake(struct cold_reads *reads);

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of the tiers."""
+import threading
+import time
+
+from .measure import Meter, warm
+from .rows import Bar, Row
+from .servers import Stratad
+
+MIB = 1 << 20
+MOVED = 512 * MIB
+
+
+class Moves(Row):
+    key = "moves"
+    title = "Reads of hot data beside moves"
+    method = (
+        "Keep-alive GETs of 8 MiB ranges of a file on the hot tier, as in the download "
+        "row, alone and while another blob of 512 MiB is moved between hot, warm and cold "
+        "without a pause. A move copies, syncs, reads back past the page cache and "
+        "verifies; its rate is the blob's bytes by the time from its start to its end.")
+    columns = ("rate", "server_cpu_gb", "moved_rate")
+    streams = (1, 8)
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.bars = [bar for n in self.streams for bar in (
+            Bar(f"reads beside moves against alone, streams: {n}", "rate",
+                f"beside moves, streams: {n}", (f"alone, streams: {n}",), 0.9),
+            Bar(f"moves beside reads, MB/s, streams: {n}", "moved_rate",
+                f"beside moves, streams: {n}", (), 20))]
+
+    def begin(self):
+        bench = self.bench
+        self.stratad = bench.enter(Stratad(bench.folder / "stratad", bench.postgres))
+        self.stratad.upload(bench, Meter())
+        block = b"".join(bench.states_of_noise(MOVED))
+        self.moved = bench.put(self.stratad, block)
+        self.get(8, 0.5)
+
+    def get(self, streams, seconds):
+        bench = self.bench
+        warm(self.stratad.blob_file(bench.sha256))
+        with Meter(self.stratad) as meter:
+            loaded = meter.load(
+                bench.load, "get", self.stratad.address, f"/api/v1/blobs/{bench.sha256}",
+                "--streams", streams, "--seconds", seconds,
+                "--file-size", bench.size // (8 * MIB) * (8 * MIB),
+                "--range-size", 8 * MIB, "--header", self.stratad.header_lines()[0])
+        result = self.rate(meter, loaded["bytes"])
+        result["rate"] = loaded["bytes_in_time"] / loaded["seconds"] / 1e9
+        return result
+
+    def beside(self, streams):
+        """Reads as long as a round of moves takes."""
+        mover = Mover(self.stratad, self.moved)
+        mover.start()
+        try:
+            time.sleep(0.5)
+            result = self.get(streams, max(self.bench.seconds, 12))
+        finally:
+            mover.end()
+        result["moved_rate"] = mover.rate()
+        return result
+
+    def lanes(self):
+        return {
+            f"{name}, streams: {n}": lambda run=run, n=n: run(n)
+            for n in self.streams
+            for name, run in (("alone", lambda n: self.get(n, self.bench.seconds)),
+                              ("beside moves", self.beside))}
+
+
+class Mover(threading.Thread):
+    """Moves a blob around until it is told to end; bytes per second while it ran."""
+
+    def __init__(self, server, digest):
+        super().__init__(daemon=True)
+        self.server = server
+        self.digest = digest
+        self.ending = threading.Event()
+        self.bytes = 0
+        self.began = time.monotonic()
+        self.seconds = 0
+        self.failure = None
+
+    def run(self):
+        try:
+            while not self.ending.is_set():
+                for tier in ("warm", "cold", "hot"):
+                    self.move(tier)
+        except Exception as error:
+            self.failure = error
+
+    def move(self, tier):
+        move = self.server.call("POST", f"/api/v1/blobs/{self.digest}/move",
+                                {"tier": tier})
+        size = move["size"]
+        while move["state"] not in ("done", "failed", "cancelled"):
+            if self.ending.is_set():
+                break
+            time.sleep(0.05)
+            move = self.server.call("GET", f"/api/v1/moves/{move['id']}")
+        if move["state"] in ("failed", "cancelled"):
+            raise RuntimeError(f"a move has ended: {move}")
+        self.bytes += size if move["state"] == "done" else move["bytes_done"]
+        self.seconds = time.monotonic() - self.began
+
+    def end(self):
+        self.ending.set()
+        self.join()
+        if self.failure:
+            raise self.failure
+
+    def rate(self):
+        return self.bytes / self.seconds / 1e6
