@@ -14,6 +14,7 @@
 #include "server/api/digest_field.h"
 #include "server/api/range.h"
 #include "storage/blob.h"
+#include "storage/read_log.h"
 
 #define OCTETS "application/octet-stream"
 #define BOUNDARY_SIZE 33 // 128 random bits in hex, with the NUL
@@ -168,12 +169,26 @@ static enum err refuse_ranges(struct response *response, uint64_t size, struct e
 }
 
 struct reply {
+    const struct digest *blob;
     const struct digest *digest; // of the whole, or NULL
     const char *hex;
     const char *etag;
     const char *filename;   // or NULL
     const char *media_type; // safe
 };
+
+// What decides of the blob's heat, and counts for its tier.
+static void note_read(const struct request *request, const struct reply *reply,
+                      const struct blob_file *file, const struct range_set *set)
+{
+    uint64_t bytes = set == NULL ? file->size : 0;
+    if (request->is_head)
+        return;
+    for (size_t i = 0; set != NULL && i < set->count; i++)
+        bytes += set->ranges[i].size;
+    read_log_note(request->app->reads, reply->blob, file->tier, bytes);
+    metrics_add(request->app->metrics, METRIC_BLOBS_SERVED, 1);
+}
 
 static enum err send_bytes(struct request *request, struct response *response,
                            const struct reply *reply, struct blob_file *file,
@@ -185,7 +200,7 @@ static enum err send_bytes(struct request *request, struct response *response,
         return refuse_ranges(response, file->size, e);
     put_validators(response, reply->etag, reply->filename);
     put_headers(response, file, reply->filename, reply->hex);
-    metrics_add(request->app->metrics, METRIC_BLOBS_SERVED, request->is_head ? 0 : 1);
+    note_read(request, reply, file, verdict == RANGE_PARTIAL ? &set : NULL);
     if (verdict == RANGE_PARTIAL && set.count > 1)
         return send_many(response, file, &set, reply->media_type, e);
     if (verdict == RANGE_PARTIAL)
@@ -217,7 +232,8 @@ enum err bytes_respond(struct request *request, struct response *response,
     char hex[DIGEST_HEX_SIZE], etag[DIGEST_HEX_SIZE + 2];
     digest_format(digest, hex);
     snprintf(etag, sizeof etag, "\"%s\"", hex);
-    struct reply reply = {digest, hex, etag, filename, safe_media_type(media_type)};
+    struct reply reply = {digest, digest,   hex,
+                          etag,   filename, safe_media_type(media_type)};
     struct blob_file file;
     enum err err = blob_open(request->app->storage, digest, &file, e);
     if (err != ERR_NONE)
@@ -235,7 +251,7 @@ enum err bytes_respond_part(struct request *request, struct response *response,
     digest_format(part->digest, hex);
     AUTO_FREE char *etag =
         alloc_printf("\"%s-%" PRIu64 "-%" PRIu64 "\"", hex, part->offset, part->length);
-    struct reply reply = {NULL, hex, etag, filename, OCTETS};
+    struct reply reply = {part->digest, NULL, hex, etag, filename, OCTETS};
     struct blob_file file;
     enum err err = blob_open(request->app->storage, part->digest, &file, e);
     if (err != ERR_NONE)
