@@ -37,6 +37,8 @@ libstrata_common_la_SOURCES = \
     %D%/metrics.h \
     %D%/names.c \
     %D%/names.h \
+    %D%/ordered.c \
+    %D%/ordered.h \
     %D%/standard_files.c \
     %D%/standard_files.h \
     $(NULL)

@@ -2,6 +2,7 @@
 
 EXTRA_DIST += \
     %D%/ARCHITECTURE.md \
+    %D%/COLD-FORMAT.md \
     %D%/OPERATIONS.md \
     %D%/REFERENCE.md \
     %D%/SECURITY.md \

@@ -187,6 +187,7 @@ static enum err start_storage(struct service *s, struct error *e)
         .upload_expiry_s = s->config->upload_expiry_ms / 1000,
         .lease_s = s->config->lease_ms / 1000,
         .descriptor_cache = (unsigned)s->config->descriptor_cache,
+        .cold_cache = s->config->cold_cache,
     };
     enum err err = storage_open(&options, s->app.db, &s->app.storage, e);
     if (err == ERR_NONE)

@@ -29,14 +29,18 @@ enum err blob_take(struct storage *storage, const struct digest *digest,
                    int64_t principal_id, struct blob *blob, bool *found,
                    struct error *e) MUST_CHECK;
 
-// An open file that holds a blob's raw bytes from offset 0. The descriptor is the
-// caller's own (a duplicate: close it); use it with pread and sendfile only, since the
-// file offset is shared.
+struct blob_source;
+
+// An open copy of a blob. The descriptor holds its raw bytes from offset 0 and is the
+// caller's own (a duplicate); use it with pread and sendfile only, since the file offset
+// is shared. Where there is none (-1), the bytes come from `source`.
 struct blob_file {
     int fd;
+    struct blob_source *source; // owned; NULL: a descriptor
     uint64_t size;
-    enum tier tier;
+    enum tier tier; // that it was opened on
 };
+void blob_file_clear(struct blob_file *file);
 
 // From the descriptor cache, without the database when the placement is cached.
 // ERR_BLOB_NOT_FOUND, ERR_UNAVAILABLE.

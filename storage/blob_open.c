@@ -16,9 +16,11 @@
 
 // The copy that is read, in the cache of descriptors.
 struct blob_copy {
-    int fd;
-    uint64_t size; // of the blob
+    int fd;                 // the raw bytes; -1: it is read through `cold`
+    struct cold_copy *cold; // or NULL
+    uint64_t size;          // of the blob
     enum tier tier;
+    int64_t id;
 };
 
 void blob_copy_free(void *value)
@@ -26,6 +28,7 @@ void blob_copy_free(void *value)
     struct blob_copy *copy = value;
     if (copy->fd >= 0)
         close(copy->fd);
+    cold_copy_release(copy->cold);
     free(copy);
 }
 
@@ -53,15 +56,11 @@ enum found {
     FOUND_OFFLINE, // its tier is
 };
 
-static enum err open_file(struct storage *storage, const struct digest *digest,
+static enum err open_file(const struct storage_tier *tier, const struct digest *digest,
                           const struct placement *placement, uint64_t size,
                           struct blob_copy *copy, enum found *found, struct error *e)
 {
-    const struct storage_tier *tier = &storage->tiers[placement->tier];
     struct stat s;
-    *found = FOUND_OFFLINE;
-    if (!tier_is_online(tier))
-        return ERR_NONE;
     AUTO_FD int fd = tier_file_open_final(tier->file, digest, placement->id);
     if (fd < 0 && errno != ENOENT)
         return error_set_errno(e, errno, "cannot open a blob");
@@ -71,6 +70,50 @@ static enum err open_file(struct storage *storage, const struct digest *digest,
     copy->fd = steal_fd(&fd);
     *found = FOUND;
     return ERR_NONE;
+}
+
+// What is encoded, or lies in a bucket, is read chunk by chunk.
+static enum err open_cold(struct storage *storage, const struct digest *digest,
+                          const struct placement *placement, uint64_t size,
+                          struct blob_copy *copy, enum found *found, struct error *e)
+{
+    CLEANUP(chain_clear) struct chain chain = {0};
+    bool raw = strcmp(placement->encoding, "raw") == 0;
+    enum err err = raw ? blob_chain(storage, digest, &chain, e) : ERR_NONE;
+    const struct cold_copy_options options = {
+        .store = storage->tiers[placement->tier].store,
+        .key = {.digest = *digest, .id = placement->id},
+        .encoding = placement->encoding,
+        .size = size,
+        .stored_size = placement->stored_size,
+        .seek_table = placement->seek_table,
+        .seek_table_size = placement->seek_table_size,
+        .chain = raw ? &chain : NULL,
+    };
+    if (err == ERR_NONE)
+        err = cold_copy_new(&options, &copy->cold, e);
+    *found = err == ERR_NONE ? FOUND : FOUND_NOTHING;
+    if (err != ERR_BLOB_NOT_FOUND)
+        return err;
+    error_clear(e);
+    return ERR_NONE;
+}
+
+static enum err open_placement(struct storage *storage, const struct digest *digest,
+                               const struct placement *placement, uint64_t size,
+                               struct blob_copy *copy, enum found *found,
+                               struct error *e)
+{
+    const struct storage_tier *tier = &storage->tiers[placement->tier];
+    *copy = (struct blob_copy){
+        .fd = -1, .size = size, .tier = placement->tier, .id = placement->id};
+    *found = FOUND_OFFLINE;
+    if (!tier_is_online(tier))
+        return ERR_NONE;
+    bool raw = strcmp(placement->encoding, "raw") == 0;
+    return raw && tier->file != NULL
+               ? open_file(tier, digest, placement, size, copy, found, e)
+               : open_cold(storage, digest, placement, size, copy, found, e);
 }
 
 // ---- the best copy --------------------------------------------------------------
@@ -97,15 +140,14 @@ static bool same_placements(const struct placement_list *a,
 static enum err try_copies(struct storage *storage, const struct digest *digest,
                            const struct placement_list *list, struct search *search)
 {
-    struct blob_copy copy = {.fd = -1, .size = list->size};
+    struct blob_copy copy;
     search->missing = 0;
     for (int i = 0; i < list->count; i++) {
         const struct placement *p = &list->placements[i];
         enum found found = FOUND_NOTHING;
-        enum err err =
-            open_file(storage, digest, p, list->size, &copy, &found, &search->failure);
+        enum err err = open_placement(storage, digest, p, list->size, &copy, &found,
+                                      &search->failure);
         if (err == ERR_NONE && found == FOUND) {
-            copy.tier = p->tier;
             search->copy = alloc_zero(sizeof copy);
             *search->copy = copy;
             return ERR_NONE;
@@ -121,11 +163,11 @@ static void report_all_lost(struct storage *storage, const struct digest *digest
 {
     for (int i = 0; i < list->count; i++) {
         const struct placement *p = &list->placements[i];
-        struct blob_copy copy = {.fd = -1};
+        struct blob_copy copy;
         enum found found = FOUND;
         struct error ignored = {0};
         enum err err =
-            open_file(storage, digest, p, list->size, &copy, &found, &ignored);
+            open_placement(storage, digest, p, list->size, &copy, &found, &ignored);
         if (err == ERR_NONE && found == FOUND_NOTHING) {
             report_lost(storage, digest, p, "missing, or its size differs");
             err =
@@ -133,6 +175,7 @@ static void report_all_lost(struct storage *storage, const struct digest *digest
                                   "its file is missing, or its size differs", &ignored);
         }
         cleanup_fd(&copy.fd);
+        cold_copy_release(copy.cold);
         error_clear(&ignored);
     }
 }
@@ -181,7 +224,8 @@ static enum err none_readable(const struct digest *digest, const struct search *
 static bool is_whole(const struct blob_copy *copy)
 {
     struct stat s;
-    return fstat(copy->fd, &s) == 0 && (uint64_t)s.st_size == copy->size;
+    return copy->fd < 0 ||
+           (fstat(copy->fd, &s) == 0 && (uint64_t)s.st_size == copy->size);
 }
 
 // *lost: every copy that it has is known to be missing.
@@ -224,6 +268,85 @@ enum err blob_is_readable(struct storage *storage, const struct digest *digest,
     return ERR_NONE;
 }
 
+// ---- going on from another copy ---------------------------------------------------
+
+#define TRIED_MAXIMUM 8
+
+// Of one reader.
+struct failover {
+    struct storage *storage;
+    struct digest digest;
+    int64_t tried[TRIED_MAXIMUM];
+    int tried_count;
+};
+
+static bool was_tried(const struct failover *f, int64_t id)
+{
+    for (int i = 0; i < f->tried_count; i++) {
+        if (f->tried[i] == id)
+            return true;
+    }
+    return false;
+}
+
+// Missing or damaged, not merely away.
+static void blame(struct failover *f, const struct blob_failure *failure)
+{
+    const struct placement bad = {.id = failure->place.placement,
+                                  .tier = failure->place.tier};
+    struct error ignored = {0};
+    if (failure->reason != ERR_COLD_UNREADABLE && failure->reason != ERR_BLOB_NOT_FOUND)
+        return;
+    if (placement_condemn(f->storage, &f->digest, &bad, failure->detail, &ignored) !=
+        ERR_NONE)
+        log_warn("a bad copy is not marked yet", "error", ignored.detail, NULL);
+    error_clear(&ignored);
+}
+
+static enum err next_place(void *context, const struct blob_failure *failure,
+                           struct blob_place *place, struct error *e)
+{
+    struct failover *f = context;
+    CLEANUP(placement_list_clear) struct placement_list list = {0};
+    blame(f, failure);
+    if (f->tried_count < TRIED_MAXIMUM)
+        f->tried[f->tried_count++] = failure->place.placement;
+    blob_copies_changed(f->storage, &f->digest);
+    enum err err = placement_list_get(f->storage, &f->digest, &list, e);
+    for (int i = 0; err == ERR_NONE && i < list.count; i++) {
+        const struct placement *p = &list.placements[i];
+        struct blob_copy copy;
+        enum found found = FOUND_NOTHING;
+        if (was_tried(f, p->id) || open_placement(f->storage, &f->digest, p, list.size,
+                                                  &copy, &found, e) != ERR_NONE)
+            continue;
+        if (found != FOUND)
+            continue;
+        *place = (struct blob_place){p->id, p->tier, copy.fd, copy.cold};
+        return ERR_NONE;
+    }
+    if (err != ERR_NONE)
+        return err;
+    return error_set(e,
+                     failure->reason == ERR_ARCHIVED ? ERR_ARCHIVED : ERR_UNAVAILABLE,
+                     "no copy of the blob can be read here: %s", failure->detail);
+}
+
+static struct blob_source *failover_source(struct storage *storage,
+                                           const struct digest *digest,
+                                           const struct blob_copy *copy)
+{
+    struct failover *f = alloc_zero(sizeof *f);
+    *f = (struct failover){.storage = storage, .digest = *digest};
+    return blob_source_new(&(struct blob_source_options){
+        .reads = storage->cold_reads,
+        .size = copy->size,
+        .place = {copy->id, copy->tier, -1, cold_copy_hold(copy->cold)},
+        .next = next_place,
+        .context = f,
+        .free_context = free});
+}
+
 enum err blob_open(struct storage *storage, const struct digest *digest,
                    struct blob_file *file, struct error *e)
 {
@@ -233,17 +356,29 @@ enum err blob_open(struct storage *storage, const struct digest *digest,
     if (err != ERR_NONE)
         return err;
     const struct blob_copy *copy = cache_value(entry);
+    *file = (struct blob_file){.fd = -1, .size = copy->size, .tier = copy->tier};
+    if (copy->cold != NULL) {
+        file->source = failover_source(storage, digest, copy);
+        return ERR_NONE;
+    }
     file->fd = fcntl(copy->fd, F_DUPFD_CLOEXEC, 0);
     if (file->fd < 0)
         return error_set(e, ERR_UNAVAILABLE, "too many open files");
-    file->size = copy->size;
-    file->tier = copy->tier;
     return ERR_NONE;
+}
+
+void blob_file_clear(struct blob_file *file)
+{
+    cleanup_fd(&file->fd);
+    blob_source_free(file->source);
+    file->source = NULL;
 }
 
 enum err blob_file_read(const struct blob_file *file, uint64_t offset, void *bytes,
                         size_t size, struct error *e)
 {
+    if (file->source != NULL)
+        return blob_source_read_all(file->source, offset, bytes, size, e);
     for (size_t done = 0; done < size;) {
         ssize_t n =
             pread(file->fd, (char *)bytes + done, size - done, (off_t)(offset + done));

@@ -3,6 +3,7 @@
 // storage/blob.h.
 #pragma once
 
+#include "storage/blob_source.h"
 #include "storage/placement.h"
 
 // True when some copy can be read. False: the blob is not here, or all of its copies

@@ -17,6 +17,7 @@
 #include "storage/tier_file.h"
 #include "storage/tier_store.h"
 
+struct cold_reads;
 struct follower;
 struct movers;
 struct upload_table;
@@ -54,6 +55,7 @@ struct storage {
     atomic_uint_fast64_t missing_files; // ready placements found without their file
     atomic_uint_fast64_t copies_healed, copies_damaged;
     _Atomic int64_t uploads_open; // counted anew by each sweep
+    struct cold_reads *cold_reads;
     struct cache *descriptors;    // digest -> struct blob_copy
     struct cache *chains;         // digest -> struct chain
     struct upload_table *uploads;

@@ -5,6 +5,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "storage/cold_cache.h"
 #include "storage/follower.h"
 #include "storage/mover.h"
 #include "storage/throttle.h"
@@ -91,6 +92,10 @@ enum err storage_open(const struct storage_options *options, struct db_pool *poo
     for (int i = 0; i < TIER_COUNT && err == ERR_NONE; i++)
         err = open_tier(s, (enum tier)i, e);
     s->options.bucket = NULL; // the caller's
+    const struct storage_tier *cold = &s->tiers[TIER_COLD];
+    s->cold_reads = cold_reads_new(&(struct cold_reads_options){
+        .memory = options->cold_cache,
+        .threads = cold->store != NULL ? cold->store->ops->parallel : 1});
     if (err == ERR_NONE)
         *storage = s;
     else
@@ -107,6 +112,7 @@ void storage_close(struct storage *s)
     upload_table_free(s->uploads);
     cache_free(s->chains);
     cache_free(s->descriptors);
+    cold_reads_free(s->cold_reads);
     for (int i = 0; i < TIER_COUNT; i++) {
         if (s->tiers[i].store != NULL)
             s->tiers[i].store->ops->free(s->tiers[i].store);

@@ -30,6 +30,7 @@ struct storage_options {
     int64_t upload_expiry_s;   // an upload nobody finishes
     int64_t lease_s;           // how long "here" is kept for the caller
     unsigned descriptor_cache; // open files kept for reads
+    uint64_t cold_cache;       // bytes of chunks of the cold tier
     unsigned movers;           // moves at once
     uint64_t move_bandwidth;   // bytes a second of all moves, 0 = no limit
     int64_t move_hold_s;       // how long an explicit move holds

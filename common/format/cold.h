@@ -19,6 +19,8 @@
 
 #define COLD_ENCODING "zstd-planes-1" // the placement's `encoding`; "raw" is the other
 #define COLD_SAVING_MINIMUM 5         // per cent, below which a blob is stored raw
+// No chunk is stored in more bytes.
+#define COLD_FRAME_MAXIMUM ((size_t)CHAIN_CHUNK_SIZE + ((size_t)32 << 10))
 
 // All `size` bytes of the blob at `offset`; from several threads at once.
 typedef enum err cold_read_fn(void *context, uint64_t offset, void *bytes, size_t size,
@@ -37,24 +39,27 @@ struct cold_encode_request {
 };
 struct cold_encoded {
     uint64_t stored_size;
-    void *seek_table; // owned: the last frame, as cold_layout_parse takes it
+    void *seek_table; // owned, free() it: the last frame, as cold_layout_parse takes it
     size_t seek_table_size;
 };
 // An estimate from evenly spaced chunks (all of them in a small blob) of how many bytes
-// the copy will have, without reading the rest.
+// the copy will have, without reading the rest. `write` is of no account.
 enum err cold_estimate(const struct cold_encode_request *request, uint64_t *stored_size,
                        struct error *e) MUST_CHECK;
 // No larger than this, whatever the bytes.
 uint64_t cold_bound(uint64_t size);
+// Bytes that do not lead to the chain are encoded all the same: decoding tells.
 enum err cold_encode(const struct cold_encode_request *request,
                      struct cold_encoded *encoded, struct error *e) MUST_CHECK;
 
 struct cold_frame {
-    uint64_t offset; // in the copy
-    uint32_t stored; // bytes there
-    uint32_t size;   // bytes of the blob's chunk
+    uint64_t offset;   // in the copy
+    uint32_t stored;   // bytes there, at most COLD_FRAME_MAXIMUM
+    uint32_t size;     // bytes of the blob's chunk
+    uint32_t regions;  // of `stored`, the first so many bytes list regions
+    uint32_t checksum; // of the frame behind them
 };
-// Where each chunk lies. Read-only once made: any thread.
+// Where each chunk lies. Read-only once made: any thread. free() it.
 struct cold_layout {
     uint64_t size, stored_size;
     size_t count;
@@ -78,15 +83,14 @@ void cold_decoder_free(struct cold_decoder *decoder);
 // frame's checksum has been checked when it returns ERR_NONE.
 enum err cold_frame_decode(struct cold_decoder *decoder,
                            const struct cold_layout *layout, size_t index,
-                           const void *stored, void *bytes,
-                           struct error *e) MUST_CHECK;
+                           const void *stored, void *bytes, struct error *e) MUST_CHECK;
 
 // A whole copy without a database: digest, size and chain from its first frame, every
 // chunk and the whole checked against them. `read` gives bytes of the copy.
 struct cold_decode_request {
     uint64_t stored_size;
     cold_read_fn *read;
-    cold_write_fn *write; // of the blob's bytes
+    cold_write_fn *write; // of the blob's bytes, each chunk once it is checked
     void *context;
     unsigned threads;
 };

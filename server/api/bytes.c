@@ -239,7 +239,7 @@ enum err bytes_respond(struct request *request, struct response *response,
     if (err != ERR_NONE)
         return err;
     err = respond(request, response, &reply, &file, e);
-    cleanup_fd(&file.fd);
+    blob_file_clear(&file);
     return err;
 }
 
@@ -263,6 +263,6 @@ enum err bytes_respond_part(struct request *request, struct response *response,
         if (response->segments[i].bytes == NULL)
             response->segments[i].offset += part->offset;
     }
-    cleanup_fd(&file.fd);
+    blob_file_clear(&file);
     return err;
 }

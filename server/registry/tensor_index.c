@@ -99,7 +99,7 @@ enum err tensor_index_get(struct tensor_indexes *indexes, const struct digest *d
     struct tensor_index *index = alloc_zero(sizeof *index);
     struct error malformed = {0};
     err = read_header(indexes, &file, index, &malformed);
-    close(file.fd);
+    blob_file_clear(&file);
     if (err != ERR_NONE && err != ERR_TENSORS_UNREADABLE) {
         index_free(index);
         error_move(e, &malformed);

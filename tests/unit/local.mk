@@ -7,6 +7,8 @@ unit_tests = \
     %D%/test_ci \
     %D%/test_conditions \
     %D%/test_clock \
+    %D%/test_cold \
+    %D%/test_cold_damage \
     %D%/test_cold_reader \
     %D%/test_config \
     %D%/test_digest_field \
@@ -57,4 +59,9 @@ LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCK
     %D%/test_tier_store.c \
     %D%/tier_subject.c \
     %D%/tier_subject.h \
+    $(NULL)
+
+EXTRA_DIST += \
+    %D%/cold_memory.h \
+    %D%/weights.h \
     $(NULL)

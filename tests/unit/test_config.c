@@ -127,8 +127,6 @@ static void a_bad_file_is_refused_with_its_line(void **state)
     assert_refused("[http]\nlisten = 127.0.0.1:0\n", ":2: ", "[http]");
     assert_refused("data = /d\nlisten\n", ":2: ", "name = value");
     assert_refused("s3_style = host\n", ":1: ", "path or virtual");
-    assert_refused("data = /d\ns3_bucket = b\n", "s3_endpoint", "go together");
-    assert_refused("data = /d\nhot_low_mark = 95\n", "hot_low_mark", "is above");
     assert_refused("log_level = loud\n", ":1: ", "debug, info, warn or error");
     assert_refused("database_fsync = yes\n", ":1: ", "true or false");
     char line[512] = "data = ";
@@ -160,6 +158,12 @@ static void a_bad_command_line_is_refused(void **state)
                      ERR_BAD_REQUEST);
     assert_int_equal(LOAD(&config, &e, A("--listen"), A("x:1")), ERR_BAD_REQUEST);
     assert_non_null(strstr(e.detail, "--data DIR"));
+    assert_int_equal(LOAD(&config, &e, A("--data=/d"), A("--s3-bucket=b")),
+                     ERR_BAD_REQUEST);
+    assert_non_null(strstr(e.detail, "go together"));
+    assert_int_equal(LOAD(&config, &e, A("--data=/d"), A("--hot-low-mark=95")),
+                     ERR_BAD_REQUEST);
+    assert_non_null(strstr(e.detail, "hot_low_mark is above"));
     assert_null(config);
 }
 
