@@ -11,6 +11,7 @@ FILES = {
     "bin/strata",
     "bin/stratad",
     "include/strata.h",
+    "include/strata_tiers.h",
     "include/strata_transfer.h",
     "lib/libstrata.la",
     "lib/libstrata.so",
