@@ -20,6 +20,7 @@ libstrata_storage_la_SOURCES = \
     %D%/cold_fetch.c \
     %D%/cold_reader.c \
     %D%/cold_reader.h \
+    %D%/cold_room.c \
     %D%/cold_state.h \
     %D%/event.c \
     %D%/event.h \

@@ -39,6 +39,7 @@ struct move {
     enum move_cause cause;
     char rule[100]; // the rule's name when the cause is MOVE_RULE
     bool drops;
+    bool is_cancelled; // known of a claimed one alone
     enum move_state state;
     uint64_t size, bytes_done; // of the blob; while it runs, up to date to a second
     int64_t eta_s;             // -1 = not known

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/db/tx.h"
+#include "common/log.h"
 #include "storage/event.h"
 #include "storage/mover.h"
 #include "storage/placement_drop.h"
@@ -28,7 +29,8 @@ enum err move_row_claim(struct storage *storage, bool urgent,
         " WHERE id IN (SELECT id FROM next WHERE size <= 4194304 OR id ="
         "   (SELECT id FROM next ORDER BY priority, id LIMIT 1))"
         " RETURNING id, sha256, from_tier, to_tier, cause, rule, drops, state, size,"
-        "   bytes_done, attempts, error, created_at, started_at, finished_at";
+        "   bytes_done, attempts, error, created_at, started_at, finished_at, "
+        "cancelled";
     CLEANUP(db_release_at) struct db *db = NULL;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
@@ -39,8 +41,31 @@ enum err move_row_claim(struct storage *storage, bool urgent,
                                  DB_INT(MOVES_CLAIMED_MAXIMUM)),
                        &rows, e);
     *count = 0;
-    for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++)
-        *count += move_take_row(rows, i, &moves[*count]);
+    for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
+        if (!move_take_row(rows, i, &moves[*count]))
+            continue;
+        moves[*count].is_cancelled = db_bool(rows, i, 15);
+        ++*count;
+    }
+    return err;
+}
+
+enum err move_row_requeue(struct storage *storage, const char *running, struct error *e)
+{
+    static const char sql[] =
+        "UPDATE moves SET state = 'queued', bytes_done = 0 WHERE node_id = $1"
+        " AND finished_at IS NULL AND state <> 'queued'"
+        " AND NOT id = ANY ($2::text::bigint[])";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    int64_t changed = 0;
+    enum err err = db_acquire(storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err =
+            db_exec(db, sql, DB_PARAMS(DB_INT(storage->options.node), DB_TEXT(running)),
+                    &changed, e);
+    if (err == ERR_NONE && changed > 0)
+        log_info("moves that nobody runs are queued again", "count",
+                 log_number(changed), NULL);
     return err;
 }
 
@@ -55,6 +80,25 @@ struct step {
     bool dropped;
 };
 
+// What keeps another copy from its place: a ready one, or one that is under way.
+static enum err look_at_other(struct db *db, struct step *s, struct error *e)
+{
+    static const char sql[] =
+        "SELECT state = 'ready' FROM placements WHERE sha256 = $1 AND tier = $2"
+        " AND node_id = $3 AND state <> 'dropping'";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err =
+        db_query(db, sql,
+                 DB_PARAMS(DB_DIGEST(&s->move->digest), DB_TEXT(tier_name(s->move->to)),
+                           DB_INT(s->storage->tiers[s->move->to].node)),
+                 &rows, e);
+    s->exists = err == ERR_NONE && db_rows(rows) == 1 && db_bool(rows, 0, 0);
+    if (err != ERR_NONE || s->exists)
+        return err;
+    return error_set(e, ERR_UNAVAILABLE, "another copy to the %s tier is under way",
+                     tier_name(s->move->to));
+}
+
 static enum err place(struct db *db, void *context, struct error *e)
 {
     static const char sql[] =
@@ -62,7 +106,8 @@ static enum err place(struct db *db, void *context, struct error *e)
         " VALUES ($1, $2, $3, 'copying', $4, $5)"
         " ON CONFLICT (sha256, tier, node_id) WHERE state <> 'dropping' DO NOTHING"
         " RETURNING id";
-    static const char note[] = "UPDATE moves SET placement_id = $2 WHERE id = $1";
+    static const char note[] = "UPDATE moves SET placement_id = $2 WHERE id = $1"
+                               " AND NOT cancelled";
     struct step *s = context;
     const struct move *m = s->move;
     const char *rule = m->cause == MOVE_RULE    ? m->rule
@@ -76,11 +121,17 @@ static enum err place(struct db *db, void *context, struct error *e)
                                       DB_INT(s->storage->tiers[m->to].node),
                                       DB_INT((int64_t)m->size), DB_TEXT(rule)),
                             &rows, e);
-    s->exists = err == ERR_NONE && db_rows(rows) == 0;
-    if (err != ERR_NONE || s->exists)
+    s->exists = false;
+    if (err == ERR_NONE && db_rows(rows) == 0)
+        return look_at_other(db, s, e);
+    if (err != ERR_NONE)
         return err;
     s->id = db_int(rows, 0, 0);
-    return db_exec(db, note, DB_PARAMS(DB_INT(m->id), DB_INT(s->id)), NULL, e);
+    int64_t noted = 0;
+    err = db_exec(db, note, DB_PARAMS(DB_INT(m->id), DB_INT(s->id)), &noted, e);
+    return err != ERR_NONE || noted == 1
+               ? err
+               : error_set(e, ERR_UNAVAILABLE, "cancelled"); // since it was claimed
 }
 
 enum err move_row_place(struct storage *storage, const struct move *move, int64_t *id,
@@ -133,8 +184,9 @@ static enum err put_ready(struct db *db, const struct step *s, struct error *e)
     return err;
 }
 
-// Only with a good copy at the target is anything above it dropped (invariant 3).
-static enum err drop_above(struct db *db, struct step *s, struct error *e)
+// Only with a good copy at the target the move has reached it, and only then is
+// anything above it dropped (invariant 3).
+static enum err finish_at_target(struct db *db, struct step *s, struct error *e)
 {
     struct placement_states states; // again, now that the copy is ready
     enum err err = placement_lock_all(db, s->storage, &s->move->digest, &states, e);
@@ -144,7 +196,7 @@ static enum err drop_above(struct db *db, struct step *s, struct error *e)
                         !states.all[i].damaged);
     if (err == ERR_NONE && !good)
         err = error_set(e, ERR_UNAVAILABLE, "the copy at the target is gone again");
-    for (int i = 0; err == ERR_NONE && i < states.count; i++) {
+    for (int i = 0; err == ERR_NONE && s->move->drops && i < states.count; i++) {
         const struct placement_state *p = &states.all[i];
         if (p->tier >= s->move->to)
             continue;
@@ -173,7 +225,7 @@ static enum err become_ready(struct db *db, void *context, struct error *e)
         err = protected_now(db, s, e);
     if (err == ERR_NONE && s->copy != NULL)
         err = put_ready(db, s, e);
-    return err != ERR_NONE || !s->move->drops ? err : drop_above(db, s, e);
+    return err != ERR_NONE ? err : finish_at_target(db, s, e);
 }
 
 enum err move_row_ready(struct storage *storage, const struct move *move,
@@ -214,10 +266,13 @@ static enum err put_event(struct db *db, const struct ending *n, struct error *e
         e);
 }
 
+// A copy that could not be removed yet keeps its move's number, for the next attempt.
 static enum err end(struct db *db, void *context, struct error *e)
 {
     static const char sql[] =
-        "UPDATE moves SET state = $2, error = $3, placement_id = NULL,"
+        "UPDATE moves SET state = $2, error = $3, placement_id = (SELECT p.id"
+        "   FROM placements p WHERE p.id = placement_id"
+        "   AND p.state IN ('copying', 'verifying')),"
         " bytes_done = CASE WHEN $2 = 'done' THEN size ELSE 0 END,"
         " not_before = now() + make_interval(secs => $4),"
         " finished_at = CASE WHEN $2 <> 'queued' THEN now() END"
@@ -243,9 +298,11 @@ enum err move_row_unplace(struct storage *storage, const struct move *move,
                           struct error *e)
 {
     // The lock waits for a COMMIT whose answer was lost: is it ready after all?
+    // One move of a blob runs at a time, so that what it or another left is nobody's.
     static const char find[] =
-        "SELECT p.id FROM moves m JOIN placements p ON p.id = m.placement_id"
-        " WHERE m.id = $1 AND p.state IN ('copying', 'verifying') FOR UPDATE OF p";
+        "SELECT p.id FROM placements p WHERE p.sha256 = $1 AND p.tier = $2"
+        " AND p.state IN ('copying', 'verifying') AND EXISTS (SELECT 1 FROM moves m"
+        "  WHERE m.placement_id = p.id AND m.node_id = $3) FOR UPDATE OF p";
     static const char sql[] = "DELETE FROM placements WHERE id = $1"
                               " AND state IN ('copying', 'verifying')";
     struct storage_tier *tier = &storage->tiers[move->to];
@@ -253,7 +310,10 @@ enum err move_row_unplace(struct storage *storage, const struct move *move,
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = db_query(db, find, DB_PARAMS(DB_INT(move->id)), &rows, e);
+        err = db_query(db, find,
+                       DB_PARAMS(DB_DIGEST(&move->digest), DB_TEXT(tier_name(move->to)),
+                                 DB_INT(storage->options.node)),
+                       &rows, e);
     db_release(steal_ptr(db));
     if (err != ERR_NONE || db_rows(rows) == 0)
         return err;

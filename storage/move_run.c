@@ -236,7 +236,8 @@ static enum err check_room(struct attempt *a, struct error *e)
     uint64_t room = 0;
     enum err err = tier_require(a->target, e);
     if (err == ERR_NONE)
-        err = tier_room(a->target, &a->storage->options, true, &room, e);
+        err =
+            tier_room_of_copy(a->target, &a->storage->options, a->move->size, &room, e);
     if (err == ERR_NONE && room < a->move->size)
         err = error_set(e, ERR_INSUFFICIENT_STORAGE,
                         "the %s tier has %" PRIu64 " bytes left, the blob has %" PRIu64
@@ -312,7 +313,7 @@ static bool is_final(const struct move *move, enum err err)
             move->cause != MOVE_HEAL);
 }
 
-static void end(struct attempt *a, enum err err, bool stopped, struct error *why)
+static bool end(struct attempt *a, enum err err, bool stopped, struct error *why)
 {
     const struct move *move = a->move;
     struct error e = {0};
@@ -330,14 +331,16 @@ static void end(struct attempt *a, enum err err, bool stopped, struct error *why
     if (state != MOVE_DONE && !stopped)
         log_warn("an attempt at a move failed", "move", log_number(move->id), "attempt",
                  log_number(move->attempts), "error", why->detail, NULL);
-    if (move_row_end(a->storage, move, state, stopped ? "" : why->detail,
-                     stopped ? 0 : delay_ms(move), &e) != ERR_NONE)
+    err = move_row_end(a->storage, move, state, stopped ? "" : why->detail,
+                       stopped ? 0 : delay_ms(move), &e);
+    if (err != ERR_NONE)
         log_warn("the end of a move is not recorded", "move", log_number(move->id),
                  "error", e.detail, NULL);
     error_clear(&e);
+    return err == ERR_NONE;
 }
 
-void move_run(struct storage *storage, const struct move *move,
+bool move_run(struct storage *storage, const struct move *move,
               struct running_move *running, struct throttle *throttle)
 {
     struct attempt a = {.storage = storage,
@@ -350,6 +353,7 @@ void move_run(struct storage *storage, const struct move *move,
         is_stopping(&a) ? error_set(&e, ERR_UNAVAILABLE, "cancelled") : attempt(&a, &e);
     bool stopped = err != ERR_NONE && is_stopping(&a);
     clean(&a);
-    end(&a, err, stopped, &e);
+    bool recorded = end(&a, err, stopped, &e);
     error_clear(&e);
+    return recorded;
 }

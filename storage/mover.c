@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "storage/mover.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "common/alloc.h"
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "storage/placement_drop.h"
@@ -12,11 +14,20 @@
 
 #define PAUSE_MS 1000 // between two looks at the queue when nobody wakes
 #define MOVERS_MAXIMUM 64
+#define TIDY_MS (60 * 1000)
+
+struct claimed {
+    int64_t id; // 0: ended
+    bool cancel;
+};
 
 struct mover {
     struct movers *all;
     pthread_t thread;
     bool urgent; // takes only what people wait for
+    bool claiming;
+    int claimed_count;
+    struct claimed claimed[MOVES_CLAIMED_MAXIMUM];
     struct running_move running;
 };
 
@@ -27,6 +38,8 @@ struct movers {
     pthread_cond_t wake;
     unsigned wakes; // counts calls, so that none is missed
     bool stopping;
+    bool tidying;       // nobody claims meanwhile
+    int64_t tidy_at_ms; // some row may say that a move runs which nobody runs
     unsigned count;
     struct mover movers[MOVERS_MAXIMUM];
 };
@@ -39,21 +52,85 @@ static bool is_stopping(struct movers *all)
     return all->stopping;
 }
 
-static bool begin(struct mover *m, int64_t id)
+static bool begin(struct mover *m, struct claimed *claimed)
 {
     LOCK_SCOPE(&m->all->lock);
     atomic_store(&m->running.done, 0);
-    atomic_store(&m->running.cancel, m->all->stopping);
+    atomic_store(&m->running.cancel, m->all->stopping || claimed->cancel);
     m->running.verifying = false;
     m->running.began_ms = clock_monotonic_ms();
-    m->running.id = id;
+    m->running.id = claimed->id;
     return !m->all->stopping;
 }
 
-static void finish(struct mover *m)
+// `recorded`: the row says so.
+static void finish(struct mover *m, struct claimed *claimed, bool recorded)
 {
     LOCK_SCOPE(&m->all->lock);
     m->running.id = 0;
+    claimed->id = 0;
+    if (!recorded)
+        m->all->tidy_at_ms = 0;
+}
+
+// ---- claims
+// ---------------------------------------------------------------------------
+
+static bool begin_claim(struct mover *m)
+{
+    LOCK_SCOPE(&m->all->lock);
+    m->claiming = !m->all->stopping && !m->all->tidying;
+    return m->claiming;
+}
+
+static void end_claim(struct mover *m, const struct move *moves, int count, bool known)
+{
+    LOCK_SCOPE(&m->all->lock);
+    m->claiming = false;
+    m->claimed_count = count;
+    for (int i = 0; i < count; i++)
+        m->claimed[i] = (struct claimed){moves[i].id, moves[i].is_cancelled};
+    if (!known)
+        m->all->tidy_at_ms = 0;
+}
+
+// What runs here, as an array's text; NULL: it is not the time to tidy.
+static char *begin_tidying(struct movers *all)
+{
+    LOCK_SCOPE(&all->lock);
+    bool busy = all->stopping || all->tidying || clock_monotonic_ms() < all->tidy_at_ms;
+    for (unsigned i = 0; i < all->count; i++)
+        busy = busy || all->movers[i].claiming;
+    if (busy)
+        return NULL;
+    all->tidying = true;
+    struct buf text;
+    buf_init(&text, 0);
+    buf_putc(&text, '{');
+    for (unsigned i = 0; i < all->count; i++) {
+        const struct mover *m = &all->movers[i];
+        for (int j = 0; j < m->claimed_count; j++)
+            buf_printf(&text, "%s%" PRId64, text.size > 1 ? "," : "", m->claimed[j].id);
+    }
+    buf_putc(&text, '}');
+    return buf_steal(&text);
+}
+
+// The answer to a claim, or to the end of a move, may be lost with its connection.
+static void tidy(struct movers *all)
+{
+    AUTO_FREE char *running = begin_tidying(all);
+    struct error e = {0};
+    if (running == NULL)
+        return;
+    enum err err = move_row_requeue(all->storage, running, &e);
+    if (err != ERR_NONE)
+        log_debug("moves cannot be queued again yet", "error", e.detail, NULL);
+    error_clear(&e);
+    LOCK_SCOPE(&all->lock);
+    all->tidying = false;
+    if (err == ERR_NONE)
+        all->tidy_at_ms = clock_monotonic_ms() + TIDY_MS;
 }
 
 // Waits for a wake, the time to look again, or the end.
@@ -70,13 +147,29 @@ static bool rest(struct mover *m, unsigned *seen)
 }
 
 // What was claimed and not begun is queued again.
-static void give_back(struct storage *storage, const struct move *move)
+static bool give_back(struct storage *storage, const struct move *move)
 {
     struct error e = {0};
-    if (move_row_end(storage, move, MOVE_QUEUED, "", 0, &e) != ERR_NONE)
+    enum err err = move_row_end(storage, move, MOVE_QUEUED, "", 0, &e);
+    if (err != ERR_NONE)
         log_warn("a claimed move is not given back", "move", log_number(move->id),
                  "error", e.detail, NULL);
     error_clear(&e);
+    return err == ERR_NONE;
+}
+
+static int claim(struct mover *m, struct move moves[MOVES_CLAIMED_MAXIMUM])
+{
+    struct error e = {0};
+    int count = 0;
+    if (!begin_claim(m))
+        return 0;
+    enum err err = move_row_claim(m->all->storage, m->urgent, moves, &count, &e);
+    if (err != ERR_NONE)
+        log_debug("no move can be claimed", "error", e.detail, NULL);
+    end_claim(m, moves, count, err == ERR_NONE);
+    error_clear(&e);
+    return count;
 }
 
 // False when there was nothing to do.
@@ -84,18 +177,14 @@ static bool work_once(struct mover *m)
 {
     struct storage *storage = m->all->storage;
     struct move *moves = alloc_array(MOVES_CLAIMED_MAXIMUM, sizeof *moves);
-    struct error e = {0};
-    int count = 0;
-    if (!is_stopping(m->all) &&
-        move_row_claim(storage, m->urgent, moves, &count, &e) != ERR_NONE)
-        log_debug("no move can be claimed", "error", e.detail, NULL);
-    error_clear(&e);
+    tidy(m->all);
+    int count = claim(m, moves);
     for (int i = 0; i < count; i++) {
-        if (begin(m, moves[i].id))
-            move_run(storage, &moves[i], &m->running, m->all->throttle);
-        else
-            give_back(storage, &moves[i]);
-        finish(m);
+        bool recorded =
+            begin(m, &m->claimed[i])
+                ? move_run(storage, &moves[i], &m->running, m->all->throttle)
+                : give_back(storage, &moves[i]);
+        finish(m, &m->claimed[i], recorded);
     }
     free(moves);
     return count > 0;
@@ -215,9 +304,13 @@ void movers_cancel(struct storage *storage, int64_t id)
     if (all == NULL)
         return;
     LOCK_SCOPE(&all->lock);
-    struct running_move *running = find(all, id);
-    if (running != NULL)
-        atomic_store(&running->cancel, true);
+    for (unsigned i = 0; i < all->count; i++) {
+        struct mover *m = &all->movers[i];
+        for (int j = 0; j < m->claimed_count; j++)
+            m->claimed[j].cancel = m->claimed[j].cancel || m->claimed[j].id == id;
+        if (m->running.id == id)
+            atomic_store(&m->running.cancel, true);
+    }
 }
 
 bool movers_are_stopping(struct storage *storage)

@@ -27,9 +27,9 @@ bool movers_are_stopping(struct storage *storage);
 int64_t movers_running(struct storage *storage);
 
 // One attempt at a claimed move (move_run.c): copy, verify, ready, drop. The row says
-// what came of it when it returns.
-void move_run(struct storage *storage, const struct move *move,
-              struct running_move *running, struct throttle *throttle);
+// what came of it when it returns; false: that is not recorded.
+bool move_run(struct storage *storage, const struct move *move,
+              struct running_move *running, struct throttle *throttle) MUST_CHECK;
 
 // Rows of moves (move.c, move_row.c).
 bool move_take_row(const struct db_result *rows, int row, struct move *move);
@@ -38,8 +38,12 @@ bool move_take_row(const struct db_result *rows, int row, struct move *move);
 enum err move_row_claim(struct storage *storage, bool urgent,
                         struct move moves[MOVES_CLAIMED_MAXIMUM], int *count,
                         struct error *e) MUST_CHECK;
+// Those that a row says are under way, but for `running`, an array's text as {7,9}, are
+// queued again: of a stratad that ended, or whose claim or end was not answered.
+enum err move_row_requeue(struct storage *storage, const char *running,
+                          struct error *e) MUST_CHECK;
 // The copy's row, committed before there is such a file. *exists: there is a ready one
-// already, or another is on the way.
+// already. ERR_UNAVAILABLE: another is under way.
 enum err move_row_place(struct storage *storage, const struct move *move, int64_t *id,
                         bool *exists, struct error *e) MUST_CHECK;
 enum err move_row_verifying(struct storage *storage, const struct move *move,
@@ -51,8 +55,8 @@ struct move_copy {
     const void *seek_table; // or NULL
     size_t seek_table_size;
 };
-// The copy (NULL: it was there) is ready, and what is above it is `dropping` where the
-// move drops; *dropped says whether there is something to remove.
+// The copy (NULL: it was there, and still must be) is ready, and what is above it is
+// `dropping` where the move drops; *dropped says whether there is something to remove.
 enum err move_row_ready(struct storage *storage, const struct move *move,
                         const struct move_copy *copy, bool *dropped,
                         struct error *e) MUST_CHECK;

@@ -7,6 +7,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "storage/mover.h"
 #include "storage/tier_room.h"
 #include "storage/upload_steps.h"
 
@@ -345,19 +346,6 @@ enum err storage_bring_online(struct storage *storage, struct storage_tier *tier
     return err;
 }
 
-// What was under way when the last stratad of this node ended is begun again.
-static enum err requeue_moves(struct storage *storage, struct error *e)
-{
-    static const char sql[] =
-        "UPDATE moves SET state = 'queued', bytes_done = 0 WHERE node_id = $1"
-        " AND finished_at IS NULL AND state <> 'queued'";
-    CLEANUP(db_release_at) struct db *db = NULL;
-    enum err err = db_acquire(storage->pool, &db, e);
-    return err != ERR_NONE
-               ? err
-               : db_exec(db, sql, DB_PARAMS(DB_INT(storage->options.node)), NULL, e);
-}
-
 // A database that was restored from a backup is not moved on: it would look newer.
 static bool may_advance(const struct storage *storage)
 {
@@ -375,7 +363,8 @@ enum err storage_repair(struct storage *storage, struct error *e)
         err = storage_bring_online(storage, &storage->tiers[i], e);
     if (err == ERR_NONE && may_advance(storage))
         err = tier_epoch_advance(storage, e);
+    // What was under way when the last stratad of this node ended is begun again.
     if (err == ERR_NONE)
-        err = requeue_moves(storage, e);
+        err = move_row_requeue(storage, "{}", e);
     return err != ERR_NONE ? err : tier_room_count(storage, e);
 }

@@ -10,8 +10,9 @@ static uint64_t left_of(uint64_t all, int64_t taken)
     return (uint64_t)taken < all ? all - (uint64_t)taken : 0;
 }
 
-enum err tier_room(struct storage_tier *tier, const struct storage_options *options,
-                   bool reserve, uint64_t *room, struct error *e)
+static enum err measure(struct storage_tier *tier,
+                        const struct storage_options *options, bool reserve,
+                        uint64_t counted, uint64_t *room, struct error *e)
 {
     struct tier_space space;
     enum err err = tier->store->ops->space(tier->store, &space, e);
@@ -20,10 +21,23 @@ enum err tier_room(struct storage_tier *tier, const struct storage_options *opti
     int64_t reserved = reserve ? atomic_load(&tier->reserved) : 0;
     *room = space.is_limited ? left_of(space.available, reserved) : UINT64_MAX;
     uint64_t capacity = options->tiers[tier->tier].capacity;
-    uint64_t left = left_of(capacity, atomic_load(&tier->used));
+    uint64_t left = left_of(capacity, atomic_load(&tier->used) - (int64_t)counted);
     if (capacity > 0 && left < *room)
         *room = left;
     return ERR_NONE;
+}
+
+enum err tier_room(struct storage_tier *tier, const struct storage_options *options,
+                   bool reserve, uint64_t *room, struct error *e)
+{
+    return measure(tier, options, reserve, 0, room, e);
+}
+
+enum err tier_room_of_copy(struct storage_tier *tier,
+                           const struct storage_options *options, uint64_t size,
+                           uint64_t *room, struct error *e)
+{
+    return measure(tier, options, true, size, room, e);
 }
 
 struct choice {

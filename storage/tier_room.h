@@ -9,6 +9,10 @@
 // `reserve`: what unfinished uploads may yet write is theirs.
 enum err tier_room(struct storage_tier *tier, const struct storage_options *options,
                    bool reserve, uint64_t *room, struct error *e) MUST_CHECK;
+// The same for a copy of `size` bytes that the tier's `used` counts already.
+enum err tier_room_of_copy(struct storage_tier *tier,
+                           const struct storage_options *options, uint64_t size,
+                           uint64_t *room, struct error *e) MUST_CHECK;
 // Where an upload of `size` bytes begins: `wanted`, or another tier with room, the cold
 // one last. ERR_INSUFFICIENT_STORAGE when every tier is full, ERR_UNAVAILABLE when
 // none is online.

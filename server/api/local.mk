@@ -36,6 +36,8 @@ libstrata_server_la_SOURCES += \
     %D%/placements.h \
     %D%/prefetch.c \
     %D%/prefetch.h \
+    %D%/promote.c \
+    %D%/promote.h \
     %D%/publish.c \
     %D%/publish.h \
     %D%/publish_parse.c \

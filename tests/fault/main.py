@@ -18,7 +18,8 @@ from support.postgres import Cluster  # noqa: E402
 from support.servers import Servers  # noqa: E402
 from support.stratad import Stratad  # noqa: E402
 
-KINDS = ("crash", "kill", "power", "disk", "postgres", "network")
+KINDS = ("crash", "kill", "power", "disk", "postgres", "network",
+         "moves")
 
 
 def parse():

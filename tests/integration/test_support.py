@@ -99,16 +99,6 @@ def test_database_is_of_its_own(postgres):
         database.drop()
 
 
-class Rest:
-    """As much of a server at rest as the consistency check looks at."""
-
-    def __init__(self, database, data):
-        self.database = database
-        self.data = data
-
-    tier_files = Stratad.tier_files
-
-
 @pytest.fixture
 def rest(postgres, tmp_path):
     database = postgres.create()
@@ -125,7 +115,9 @@ def rest(postgres, tmp_path):
     database.rows("INSERT INTO chains VALUES (%s, %s)", states, states)
     database.rows("INSERT INTO placements (id, sha256, tier, node_id, state, stored_size)"
                   " VALUES (1, %s, 'hot', 1, 'ready', 100)", states)
-    yield Rest(database, tmp_path)
+    server = Stratad(tmp_path, database)
+    server.data = tmp_path
+    yield server
     database.drop()
 
 
@@ -144,6 +136,12 @@ def replace_bytes(rest):
     path.chmod(0o440)
 
 
+def copy_row(rest, tier, state):
+    rest.database.rows(
+        "INSERT INTO placements (id, sha256, tier, node_id, state, stored_size)"
+        f" SELECT 2, sha256, '{tier}', 1, '{state}', size FROM blobs")
+
+
 @pytest.mark.parametrize("damage, said", [
     (lambda rest: blob_file(rest).unlink(), "not there"),
     (lambda rest: blob_file(rest).chmod(0o640), "mode 640"),
@@ -156,6 +154,16 @@ def replace_bytes(rest):
      "does not fit its root"),
     (lambda rest: rest.database.rows("UPDATE placements SET stored_size = 99"),
      "100 bytes instead of 99"),
+    (lambda rest: (rest.data / "cold").mkdir() or (rest.data / "cold/x").touch(),
+     "no row names cold/x"),
+    (lambda rest: copy_row(rest, "warm", "ready"), "is ready and not there"),
+    (lambda rest: copy_row(rest, "warm", "copying"), "is copying and no move makes it"),
+    (lambda rest: rest.database.rows("UPDATE placements SET encoding = 'zstd-planes-1'"),
+     "(zstd-planes-1) holds other bytes"),
+    (lambda rest: rest.database.rows(
+        "INSERT INTO moves (sha256, node_id, from_tier, to_tier, drops, cause, priority,"
+        " size, state) SELECT sha256, 1, 'hot', 'warm', false, 'move', 10, size,"
+        " 'copying' FROM blobs"), "is copying and nobody runs it"),
 ])
 def test_damage_is_seen(rest, damage, said):
     damage(rest)

@@ -9,8 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/alloc.h"
+#include "common/buf.h"
 #include "common/cleanup.h"
+#include "storage/s3_list.h"
+#include "storage/s3_object.h"
 #include "storage/tier_directory.h"
+#include "storage/tier_s3.h"
 
 // ---- a directory --------------------------------------------------------------------
 
@@ -64,34 +69,120 @@ static unsigned directory_quarantined(struct tier_subject *subject, const void *
     return count;
 }
 
+// ---- a bucket -----------------------------------------------------------------------
+
+static const char *setting(const char *name, const char *otherwise)
+{
+    AUTO_FREE char *variable = alloc_printf("STRATA_TEST_S3_%s", name);
+    const char *value = getenv(variable);
+    return value != NULL ? value : otherwise;
+}
+
+static bool bucket_init(struct tier_subject *subject)
+{
+    const struct tier_s3_options options = {
+        .client = {.endpoint = setting("ENDPOINT", ""),
+                   .bucket = setting("BUCKET", ""),
+                   .region = setting("REGION", "us-east-1"),
+                   .is_virtual = strcmp(setting("STYLE", "path"), "virtual") == 0,
+                   .credentials = setting("CREDENTIALS", ""),
+                   .ca_file = setting("CA_FILE", ""),
+                   .connections = 16,
+                   .timeout_ms = atoll(setting("TIMEOUT_MS", "60000"))},
+        .prefix = setting("PREFIX", ""),
+        .part_minimum = strtoull(setting("PART_MINIMUM", "0"), NULL, 10),
+        // AWS copies no part below 5 MiB but the last.
+        .copy_piece = strtoull(setting("COPY_PIECE", "5242880"), NULL, 10),
+    };
+    struct error e = {0};
+    if (tier_s3_new(&options, &subject->store, &e) == ERR_NONE)
+        return true;
+    fprintf(stderr, "%s\n", e.detail);
+    return false;
+}
+
+static void bucket_write(struct tier_subject *subject, const char *name,
+                         const char *text)
+{
+    struct error e = {0};
+    AUTO_FREE char *key = alloc_printf("%s%s", setting("PREFIX", ""), name);
+    if (s3_object_put(tier_s3_client(subject->store), key, text, strlen(text), &e) !=
+        ERR_NONE)
+        abort();
+}
+
+struct counting {
+    struct s3_client *client;
+    const void *bytes;
+    size_t size;
+    unsigned count;
+};
+
+static enum err count_same(void *context, const struct s3_item *item, struct error *e)
+{
+    struct counting *counting = context;
+    if (item->size != counting->size)
+        return ERR_NONE;
+    AUTO_FREE char *bytes = malloc(counting->size + 1);
+    enum err err =
+        s3_object_read(counting->client, item->key, 0, bytes, counting->size, e);
+    counting->count +=
+        err == ERR_NONE && memcmp(bytes, counting->bytes, counting->size) == 0;
+    return err;
+}
+
+static unsigned bucket_quarantined(struct tier_subject *subject, const void *bytes,
+                                   size_t size)
+{
+    struct error e = {0};
+    AUTO_FREE char *prefix = alloc_printf("%squarantine/", setting("PREFIX", ""));
+    struct counting counting = {tier_s3_client(subject->store), bytes, size, 0};
+    if (s3_list_objects(counting.client, prefix, 0, count_same, &counting, &e) !=
+        ERR_NONE)
+        abort();
+    return counting.count;
+}
+
 // ---- either -------------------------------------------------------------------------
 
 bool tier_subject_init(struct tier_subject *subject)
 {
     memset(subject, 0, sizeof *subject);
-    return directory_init(subject);
+    return getenv("STRATA_TEST_S3_ENDPOINT") != NULL ? bucket_init(subject)
+                                                     : directory_init(subject);
 }
 
 void tier_subject_clear(struct tier_subject *subject)
 {
     subject->store->ops->free(subject->store);
-    AUTO_FREE char *command = NULL;
-    if (asprintf(&command, "rm -rf '%s'", subject->root) < 0 || system(command) != 0)
+    if (subject->root[0] == '\0')
+        return;
+    AUTO_FREE char *command = alloc_printf("rm -rf '%s'", subject->root);
+    if (system(command) != 0)
         abort();
+}
+
+static void write_text(struct tier_subject *subject, const char *name, const char *text)
+{
+    if (subject->root[0] != '\0')
+        directory_write(subject, name, text);
+    else
+        bucket_write(subject, name, text);
 }
 
 void tier_subject_add_stranger(struct tier_subject *subject)
 {
-    directory_write(subject, TIER_SUBJECT_STRANGER, "?");
+    write_text(subject, TIER_SUBJECT_STRANGER, "?");
 }
 
 void tier_subject_break_identity(struct tier_subject *subject)
 {
-    directory_write(subject, TIER_IDENTITY_FILE, "{\"cluster\":");
+    write_text(subject, TIER_IDENTITY_FILE, "{\"cluster\":");
 }
 
 unsigned tier_subject_quarantined(struct tier_subject *subject, const void *bytes,
                                   size_t size)
 {
-    return directory_quarantined(subject, bytes, size);
+    return subject->root[0] != '\0' ? directory_quarantined(subject, bytes, size)
+                                    : bucket_quarantined(subject, bytes, size);
 }

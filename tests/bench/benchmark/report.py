@@ -20,6 +20,7 @@ COLUMNS = {
     "server_cpu_gb": ("server CPU s/GB", 1, 3),
     "client_cpu_gb": ("client CPU s/GB", 1, 3),
     "both_cpu_gb": ("CPU of both s/GB", 1, 3),
+    "moved_rate": ("moved MB/s", 1, 0),
     "rss_anon": ("server memory MiB", 1 / (1 << 20), 1),
     "per_second": ("requests/s", 1, 0),
     "p50_ms": ("p50 ms", 1, 2),

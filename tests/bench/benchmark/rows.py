@@ -351,4 +351,4 @@ class Alias(Row):
         }
 
 
-ROWS = {row.key: row for row in (Download, Upload, Pull, Alias)}
+ROWS = (Download, Upload, Pull, Alias)

@@ -40,15 +40,23 @@ static void die(void)
     pause();
 }
 
-// "fail NAME": every call of that name, with EIO; "fail NAME N ERRNO": its Nth.
+// "fail NAME": every call of that name, with EIO; "fail NAME N ERRNO": its Nth, with N 0
+// every one. Several of them, a line each.
 static enum verdict judge_failure(const char *path, const char *plan, const char *name)
 {
-    char word[64];
+    char word[64] = "";
     int number = 0, code = EIO;
-    int read = sscanf(plan, "fail %63s %d %d", word, &number, &code);
+    while (plan != NULL && strcmp(word, name) != 0) {
+        number = 0;
+        code = EIO;
+        if (sscanf(plan, "fail %63s %d %d", word, &number, &code) < 1)
+            return PASS;
+        plan = strchr(plan, '\n');
+        plan = plan == NULL ? NULL : plan + 1;
+    }
     if (strcmp(word, name) != 0)
         return PASS;
-    if (read == 3 && atomic_fetch_add(&calls, 1) + 1 != number)
+    if (number > 0 && atomic_fetch_add(&calls, 1) + 1 != number)
         return PASS;
     leave_name(path, name);
     errno = code;
@@ -58,7 +66,7 @@ static enum verdict judge_failure(const char *path, const char *plan, const char
 // The plan: "before N", "after N", or as above. `changes`: the call changes the tier.
 static enum verdict judge(const char *name, bool changes)
 {
-    char plan[64] = "", word[64];
+    char plan[512] = "", word[64];
     const char *path = getenv("STRATA_FAULT_PLAN");
     int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -87,7 +95,8 @@ static bool is_of_tier(int fd)
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t size = readlink(link, path, sizeof path - 1);
     path[size > 0 ? size : 0] = '\0';
-    return strstr(path, "/hot") != NULL;
+    return strstr(path, "/hot/") != NULL || strstr(path, "/warm/") != NULL ||
+           strstr(path, "/cold/") != NULL;
 }
 
 #define INTERCEPT(type, name, changes, when, parameters, arguments)                    \

@@ -28,8 +28,8 @@ class Faults:
                             "STRATA_FAULT_PLAN": str(self.plan)}
 
     def __call__(self, plan):
-        """Sets a plan for a `with` block: "before N", "after N", "fail NAME", or
-        "fail NAME N ERRNO"."""
+        """Sets a plan for a `with` block: "before N", "after N", or lines of
+        "fail NAME" and "fail NAME N ERRNO"."""
         self.text = plan
         return self
 

@@ -141,18 +141,26 @@ class KillingProxy(PgProxy):
 
     `arm(when, number, kill)`: statements are counted from there on, over all
     connections; at the Nth, `kill()` is called before PostgreSQL gets it, or once it has
-    answered it, the answer kept back. `struck` is then its text.
+    answered it, the answer kept back. `struck` is then its text. With `within`, only
+    statements that contain it are counted.
     """
 
     def __init__(self, database):
         super().__init__(database)
         self.armed = None
         self.struck = None
+        self.within = ""
 
-    def arm(self, when, number, kill):
+    def arm(self, when, number, kill, within=""):
         with self.lock:
             self.struck = None
+            self.within = within
             self.armed = [when, number, kill]
+
+    def lose_answer(self, number, within=""):
+        """The same for a server that lives on: the connection is cut when PostgreSQL
+        has answered the Nth statement."""
+        self.arm("after", number, lambda: None, within)
 
     def disarm(self):
         with self.lock:
@@ -161,7 +169,7 @@ class KillingProxy(PgProxy):
     def _strike(self, text):
         """What to do with this statement: None, "before" or "after"."""
         with self.lock:
-            if self.armed is None:
+            if self.armed is None or self.within not in text:
                 return None
             self.armed[1] -= 1
             if self.armed[1] != 0:

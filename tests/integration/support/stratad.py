@@ -22,6 +22,7 @@ STRATA = BUILD / "strata"
 SANITIZER = re.compile(
     r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: |"
     r"Assertion .* failed")
+TIERS = ("hot", "warm", "cold")
 ROLES = ("reader", "publisher", "maintainer", "admin")
 
 
@@ -54,6 +55,7 @@ class Stratad:
         self.log_file = self.folder / "stratad.log"
         self.process = None
         self.port = None
+        self.bucket = None  # the cold tier's, with copies() and read(), see support/s3.py
         self.is_damaged = False  # a test has broken data on purpose
         self._apis = {}
 
@@ -171,14 +173,43 @@ class Stratad:
     def rss_anon(self):
         return rss_anon(self.process.pid)
 
+    def tier_folder(self, tier):
+        return pathlib.Path(self.options.get(f"{tier}_dir") or self.data / tier)
+
     def tier_files(self):
-        """{path: size} of all files of the tiers, except who they belong to."""
+        """{"tier/name": size} of all files of the tiers, except who they belong to."""
         files = {}
-        for tier in ("hot", "warm", "cold"):
-            for path in sorted((self.data / tier).rglob("*")):
-                if path.is_file() and path.name != "strata-tier.json":
-                    files[str(path.relative_to(self.data))] = path.stat().st_size
+        for tier in TIERS:
+            folder = self.tier_folder(tier)
+            for path in sorted(folder.rglob("*")):
+                # Moves come and go while this looks.
+                with contextlib.suppress(FileNotFoundError):
+                    if path.is_file() and path.name != "strata-tier.json":
+                        name = f"{tier}/{path.relative_to(folder)}"
+                        files[name] = path.stat().st_size
         return files
+
+    def tier_copies(self):
+        """The same with the bucket's objects, where the cold tier is one."""
+        copies = self.tier_files()
+        if self.bucket is not None:
+            copies |= {f"cold/{name}": size for name, size in self.bucket.copies().items()
+                       if name != "strata-tier.json"}
+        return copies
+
+    def tier_path(self, name):
+        """Where a copy lies; None: in the bucket."""
+        tier, _, below = name.partition("/")
+        if tier == "cold" and self.bucket is not None:
+            return None
+        return self.tier_folder(tier) / below
+
+    def read_copy(self, name):
+        """The bytes that are stored, encoded or not."""
+        path = self.tier_path(name)
+        if path is not None:
+            return path.read_bytes()
+        return self.bucket.read(name.partition("/")[2])
 
     def state(self):
         """All that a refused request must leave as it was."""

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// A decision in words, for decide.c and decide_space.c alone.
+#pragma once
+
+#include "server/policy/decide.h"
+
+// Why a blob is not where it is wanted, or a copy does not leave.
+enum decide_wait {
+    WAIT_NOT,
+    WAIT_OFFLINE,   // the tier is away
+    WAIT_FULL,      // above its high mark, or not large enough
+    WAIT_COLDER,    // all that could leave for it is hotter
+    WAIT_ROOM,      // `missing` bytes short
+    WAIT_RETRY,     // the last move there failed a short while ago
+    WAIT_RESIDENCE, // it came a short while ago
+    WAIT_ASKED,     // a pin, an explicit move or a rule keeps it
+    WAIT_FASTER,    // the copy on a faster tier would go as well
+    WAIT_NOWHERE,   // no lower tier has it or has room for it
+};
+
+static inline void decide_look_again(struct decision *out, int64_t at_us)
+{
+    if (out->next_us == 0 || at_us < out->next_us)
+        out->next_us = at_us;
+}
+
+void decide_say_lost(struct decision *out);
+void decide_say(const struct decide_options *options, const struct decide_blob *blob,
+                enum decide_wait wait, int64_t now_us, struct decision *out);
+void decide_say_space(const struct decide_blob *blob, enum decide_wait wait,
+                      enum tier full, struct decision *out);

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 in moves between tiers: at each system call on a tier and each statement, before
+and after it; at random moments under load."""
+import requests
+from support import moves
+from support.chain import sha256
+from support.consistency import problems, settle
+from support.faults import Faults
+from support.pgproxy import KillingProxy
+from support.stratad import TIERS
+
+POINTS_MAXIMUM = 90
+SIZE = 300_000
+OPTIONS = {"cold_delete_after": "1s"}
+
+
+class Life:
+    """One move, from the copies that there are to the target."""
+
+    def __init__(self, tag, start, target):
+        self.start = start
+        self.target = target
+        self.data = moves.weights(SIZE, tag)
+        self.digest = sha256(self.data)
+        self.move = None
+
+    def prepare(self, server):
+        server.api().put_blob(self.data)
+        for tier in self.start:
+            moves.bring(server, self.digest, tier)
+        settle(server)
+        assert moves.tiers_of(server, self.digest) == self.tiers_before()
+
+    def tiers_before(self):
+        return tuple(sorted(self.start, key=TIERS.index))
+
+    def tiers_after(self):
+        """A demotion drops what is above the target, a promotion keeps what is below."""
+        below = [tier for tier in self.start
+                 if TIERS.index(tier) > TIERS.index(self.target)]
+        return (self.target, *below)
+
+    def run(self, server):
+        self.move = moves.begin(server, self.digest, self.target)
+        moves.wait(server, self.move)
+
+    def check(self, server):
+        """The move goes on by itself; one that was not acknowledged is asked for again."""
+        if self.move is None:
+            self.move = moves.begin(server, self.digest, self.target)
+        shown = moves.wait(server, self.move)
+        assert shown == {"state": "done", "error": ""}, shown
+        settle(server)
+        found = moves.tiers_of(server, self.digest)
+        assert found == self.tiers_after(), found
+        shown = server.api().get(f"/blobs/{self.digest}", expect=200)
+        assert shown.content == self.data
+        assert problems(server) == []
+
+
+class Direction:
+    def __init__(self, *start, to):
+        self.start = start
+        self.to = to
+        self.name = f"{'+'.join(start)}->{to}"
+
+    def life(self, tag):
+        return Life(f"{self.name} {tag}", self.start, self.to)
+
+
+# `cold` first makes a cold copy, and what is after it is a promotion, which keeps it.
+DIRECTIONS = (
+    Direction("hot", to="warm"), Direction("warm", to="cold"),
+    Direction("hot", to="cold"), Direction("cold", to="hot"),
+    Direction("warm", to="hot"), Direction("cold", to="warm"),
+    Direction("cold", "hot", to="cold"), Direction("cold", "hot", to="warm"),
+)
+
+
+def run(run):
+    for number in range(run.only or run.pick(5, 1)):
+        for kind in (call_points, statement_points):
+            if not run.is_over():
+                kind(run, number)
+
+
+def live(one, server):
+    """Runs the move; True when the server survived it."""
+    try:
+        one.run(server)
+    except (requests.RequestException, moves.Died):
+        server.process.wait(10)
+    if server.process.poll() is None:
+        return True
+    assert server.process.returncode == -9, server.log()[-4000:]
+    server.process = None
+    return False
+
+
+def points(run, name, server, life, armed):
+    """One point after the other, until the move passes without being struck. `armed(n)`
+    is a context that strikes at the nth and gives a function that says where."""
+    for point in range(1, POINTS_MAXIMUM, run.pick(1, 7)):
+        if run.is_over():
+            return
+        with run.trial(f"{name} {point}", server) as outcome:
+            one = life(f"{run.seed} {name} {point}")
+            one.prepare(server)
+            with armed(point) as struck:
+                survived = live(one, server)
+            if not survived:
+                run.hit(f"{name} {point} {struck()}")
+                server.start()
+            one.check(server)
+            if survived:
+                return
+        if not outcome.fine:
+            return
+
+
+def chosen(run, number):
+    """All directions; in ./dev test two of them."""
+    return run.pick(DIRECTIONS, (DIRECTIONS[2], DIRECTIONS[3]))
+
+
+def call_points(run, number):
+    for direction in chosen(run, number):
+        for when in run.pick(("before", "after"), ("before",)):
+            with run.servers() as servers:
+                server = servers.make(start=False, **OPTIONS)
+                faults = Faults(run.folder)
+                server.environment = faults.environment
+                server.start()
+                points(run, f"{number} {direction.name} {when} call", server,
+                       direction.life, CallPoint(faults, when))
+
+
+class CallPoint:
+    def __init__(self, faults, when):
+        self.faults = faults
+        self.when = when
+
+    def __call__(self, point):
+        self.faults(f"{self.when} {point}")
+        return self
+
+    def __enter__(self):
+        self.faults.__enter__()
+        return self.faults.hit
+
+    def __exit__(self, *_):
+        self.faults.__exit__()
+
+
+def statement_points(run, number):
+    for direction in chosen(run, number):
+        for when in run.pick(("before", "after"), ("after",)):
+            with run.servers() as servers:
+                server = servers.make(start=False, **OPTIONS)
+                with KillingProxy(server.database) as proxy:
+                    server.options["database_url"] = proxy.url
+                    server.start()
+                    points(run, f"{number} {direction.name} {when} statement", server,
+                           direction.life, StatementPoint(proxy, when, server))
+                    if server.process is not None:
+                        server.stop()
+
+
+class StatementPoint:
+    def __init__(self, proxy, when, server):
+        self.proxy = proxy
+        self.when = when
+        self.server = server
+        self.point = None
+
+    def __call__(self, point):
+        self.point = point
+        return self
+
+    def __enter__(self):
+        self.proxy.arm(self.when, self.point, self.server.process.kill)
+        return lambda: " ".join(self.proxy.struck.split()[:3])
+
+    def __exit__(self, *_):
+        self.proxy.disarm()
