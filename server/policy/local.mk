@@ -6,6 +6,7 @@ libstrata_server_la_SOURCES += \
     %D%/blob_facts.c \
     %D%/blob_facts.h \
     %D%/blob_pass.c \
+    %D%/decide.c \
     %D%/decide.h \
     %D%/decide_space.c \
     %D%/decide_text.c \
@@ -16,6 +17,7 @@ libstrata_server_la_SOURCES += \
     %D%/explain.h \
     %D%/facts.c \
     %D%/facts.h \
+    %D%/heat.c \
     %D%/heat.h \
     %D%/heat_flush.c \
     %D%/load_order.c \

@@ -4,6 +4,7 @@
 EXTRA_DIST += \
     %D%/run.py \
     %D%/benchmark \
+    %D%/policy.py \
     $(NULL)
 
 EXTRA_PROGRAMS += %D%/bench-load
@@ -17,3 +18,8 @@ EXTRA_PROGRAMS += %D%/bench-load
     $(NULL)
 %C%_bench_load_LDADD = -lm
 CLEANFILES += $(EXTRA_PROGRAMS)
+
+# Passes of the policy; built for the tests too, which count what a pass looks at.
+check_PROGRAMS += %D%/bench-policy
+%C%_bench_policy_SOURCES = %D%/policy/main.c
+%C%_bench_policy_LDADD = $(server_libs)
