@@ -209,13 +209,16 @@ static enum err start_access(struct service *s, struct error *e)
         .storage = s->app.storage,
         .reads = s->app.reads,
         .node = NODE,
+        .decide = decide_options_of(s->config),
     };
     s->app.policy = policy_new(&policy);
     s->app.tensors = tensor_indexes_new(s->app.storage, s->config->tensor_cache);
     s->app.auth = auth_new(s->app.db, s->app.metrics);
     AUTO_FREE char *written = NULL;
-    enum err err = admin_token_ensure(s->app.db, s->data_dir,
-                                      s->config->reset_admin_token, &written, e);
+    enum err err = policy_start(s->app.policy, e);
+    if (err == ERR_NONE)
+        err = admin_token_ensure(s->app.db, s->data_dir, s->config->reset_admin_token,
+                                 &written, e);
     if (err == ERR_NONE && written != NULL)
         log_info("wrote an administrator's token", "file", written, NULL);
     return err;
