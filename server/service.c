@@ -269,7 +269,7 @@ static int64_t read_cold_shared(void *service)
     return (int64_t)count_cold_reads(service).shared;
 }
 
-static int64_t read_cold_bytes(void *service)
+static int64_t read_cold_fetched_bytes(void *service)
 {
     return (int64_t)count_cold_reads(service).bytes;
 }
@@ -335,7 +335,7 @@ static void start_metrics(struct service *s)
     metrics_pull(s->app.metrics, METRIC_FILES_MISSING, read_missing, s);
     metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_FETCHED, read_cold_fetched, s);
     metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_SHARED, read_cold_shared, s);
-    metrics_pull(s->app.metrics, METRIC_COLD_FETCHED_BYTES, read_cold_bytes, s);
+    metrics_pull(s->app.metrics, METRIC_COLD_FETCHED_BYTES, read_cold_fetched_bytes, s);
     metrics_pull(s->app.metrics, METRIC_COLD_FAILURES, read_cold_failures, s);
     metrics_pull(s->app.metrics, METRIC_COLD_WAITS, read_cold_waits, s);
     metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_HITS, read_hits, s);
