@@ -22,6 +22,7 @@
 #include "server/http/server.h"
 #include "server/policy/evaluate.h"
 #include "server/policy/policy.h"
+#include "server/registry/collector.h"
 #include "server/registry/registry.h"
 #include "server/registry/tensor_index.h"
 #include "storage/cold_cache.h"
@@ -50,6 +51,7 @@ struct service {
     struct background *refresh;
     struct background *sweep;
     struct background *tend;
+    struct background *gc;
     struct background *policy;
     atomic_bool stopping;
     struct background *slow;
@@ -213,6 +215,13 @@ static enum err start_access(struct service *s, struct error *e)
         .decide = decide_options_of(s->config),
     };
     s->app.policy = policy_new(&policy);
+    s->app.collector = collector_new(&(struct collector_options){
+        .registry = s->app.registry,
+        .storage = s->app.storage,
+        .interval_ms = s->config->gc_interval_ms,
+        .orphan_interval_ms = s->config->orphan_interval_ms,
+        .orphan_age_s = s->config->orphan_age_ms / 1000,
+    });
     s->app.tensors = tensor_indexes_new(s->app.storage, s->config->tensor_cache);
     s->app.auth = auth_new(s->app.db, s->app.metrics);
     AUTO_FREE char *written = NULL;
@@ -245,6 +254,22 @@ static int64_t read_ready(void *service)
 static int64_t read_uploads(void *service)
 {
     return storage_uploads_open(((struct service *)service)->app.storage);
+}
+
+static int64_t read_gc_blobs(void *service)
+{
+    struct collector_state state = {0};
+    if (((struct service *)service)->app.collector != NULL)
+        collector_show(((struct service *)service)->app.collector, &state);
+    return state.blobs;
+}
+
+static int64_t read_gc_bytes(void *service)
+{
+    struct collector_state state = {0};
+    if (((struct service *)service)->app.collector != NULL)
+        collector_show(((struct service *)service)->app.collector, &state);
+    return state.bytes;
 }
 
 static int64_t read_missing(void *service)
@@ -332,6 +357,8 @@ static void start_metrics(struct service *s)
     metrics_pull(s->app.metrics, METRIC_HTTP_REQUESTS_ACTIVE, read_active, s);
     metrics_pull(s->app.metrics, METRIC_READY, read_ready, s);
     metrics_pull(s->app.metrics, METRIC_UPLOADS_OPEN, read_uploads, s);
+    metrics_pull(s->app.metrics, METRIC_GC_BLOBS, read_gc_blobs, s);
+    metrics_pull(s->app.metrics, METRIC_GC_BYTES, read_gc_bytes, s);
     metrics_pull(s->app.metrics, METRIC_FILES_MISSING, read_missing, s);
     metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_FETCHED, read_cold_fetched, s);
     metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_SHARED, read_cold_shared, s);
@@ -369,6 +396,11 @@ static enum err run_sweep(void *context, struct error *e)
     if (err != ERR_NONE)
         metrics_add(s->app.metrics, METRIC_SWEEPS_FAILED, 1);
     return err;
+}
+
+static enum err run_collector(void *context, struct error *e)
+{
+    return collector_tick(((struct service *)context)->app.collector, e);
 }
 
 static enum err run_tend(void *context, struct error *e)
@@ -409,6 +441,7 @@ static enum err start_threads(struct service *s, struct error *e)
     const struct background_options sweep = {"uploads", sweep_pause_ms(s->config),
                                              run_sweep, s};
     const struct background_options tend = {"copies", WATCH_MS, run_tend, s};
+    const struct background_options gc = {"gc", WATCH_MS, run_collector, s};
     const struct background_options policy = {"policy", s->config->policy_interval_ms,
                                               run_policy, s};
     enum err err = storage_start(s->app.storage, e);
@@ -422,6 +455,8 @@ static enum err start_threads(struct service *s, struct error *e)
         err = background_start(&tend, &s->tend, e);
     if (err == ERR_NONE)
         err = background_start(&policy, &s->policy, e);
+    if (err == ERR_NONE)
+        err = background_start(&gc, &s->gc, e);
     return err;
 }
 
@@ -514,11 +549,15 @@ void service_stop(struct service *s)
     background_stop(s->policy);
     storage_stop(s->app.storage);
     http_server_stop(s->http);
+    if (s->app.collector != NULL)
+        collector_stop(s->app.collector);
+    background_stop(s->gc);
     background_stop(s->tend);
     background_stop(s->sweep);
     background_stop(s->refresh);
     background_stop(s->database);
     auth_free(s->app.auth);
+    collector_free(s->app.collector);
     tensor_indexes_free(s->app.tensors);
     policy_free(s->app.policy);
     registry_free(s->app.registry);

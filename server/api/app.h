@@ -7,6 +7,7 @@
 #include "common/metrics.h"
 
 struct auth;
+struct collector;
 struct health;
 struct policy;
 struct read_log;
@@ -20,6 +21,7 @@ struct app {
     struct storage *storage;
     struct registry *registry;
     struct tensor_indexes *tensors;
+    struct collector *collector;
     struct policy *policy;
     struct read_log *reads;
     struct auth *auth;

@@ -18,6 +18,8 @@ libstrata_server_la_SOURCES += \
     %D%/digest_field.h \
     %D%/evaluations.c \
     %D%/evaluations.h \
+    %D%/gc.c \
+    %D%/gc.h \
     %D%/health.c \
     %D%/health.h \
     %D%/models.c \

@@ -2,6 +2,7 @@
 #include "server/api/aliases.h"
 #include "server/api/blobs.h"
 #include "server/api/evaluations.h"
+#include "server/api/gc.h"
 #include "server/api/health.h"
 #include "server/api/models.h"
 #include "server/api/moves.h"
@@ -71,6 +72,10 @@ const struct route routes[] = {
     {"PUT", API "/tier-rules", ROLE_MAINTAINER, BODY_JSON, MIB / 4, "dry_run",
      tier_rules_put_handler, NULL},
     READ(API "/tier-rules/history", ROLE_READER, PAGE, tier_rules_history_handler),
+
+    READ(API "/gc", ROLE_READER, NULL, gc_get_handler),
+    {"POST", API "/gc", ROLE_MAINTAINER, BODY_JSON_OPTIONAL, 0, NULL, gc_run_handler,
+     NULL},
 
     READ(API "/models", ROLE_READER, PAGE, models_list_handler),
     JSON("POST", API "/models", ROLE_PUBLISHER, 0, model_create_handler),
