@@ -155,3 +155,8 @@ int64_t storage_files_missing(struct storage *storage)
 {
     return (int64_t)atomic_load(&storage->missing_files);
 }
+
+void storage_count_cold_reads(struct storage *storage, struct cold_reads_counts *counts)
+{
+    cold_reads_count(storage->cold_reads, counts);
+}

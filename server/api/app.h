@@ -8,6 +8,8 @@
 
 struct auth;
 struct health;
+struct policy;
+struct read_log;
 struct registry;
 struct storage;
 struct tensor_indexes;
@@ -18,6 +20,8 @@ struct app {
     struct storage *storage;
     struct registry *registry;
     struct tensor_indexes *tensors;
+    struct policy *policy;
+    struct read_log *reads;
     struct auth *auth;
     struct metrics *metrics;
     struct health *health;

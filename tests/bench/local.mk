@@ -4,9 +4,14 @@
 EXTRA_DIST += \
     %D%/run.py \
     %D%/benchmark \
+    %D%/weights.py \
+    %D%/policy.py \
     $(NULL)
 
-EXTRA_PROGRAMS += %D%/bench-load
+EXTRA_PROGRAMS += %D%/bench-cold %D%/bench-load
+%C%_bench_cold_SOURCES = %D%/cold.c
+%C%_bench_cold_LDADD = libstrata_common.la $(ZSTD_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) \
+    $(UNISTRING_LIBS)
 %C%_bench_load_SOURCES = \
     %D%/load/get.c \
     %D%/load/http.c \
@@ -43,3 +48,7 @@ TESTS += %D%/tiersim/test_tiersim
 %C%_tiersim_test_tiersim_SOURCES = %D%/tiersim/test_tiersim.c
 %C%_tiersim_test_tiersim_LDADD = libtiersim.la $(server_libs) $(CMOCKA_LIBS)
 endif
+# Passes of the policy; built for the tests too, which count what a pass looks at.
+check_PROGRAMS += %D%/bench-policy
+%C%_bench_policy_SOURCES = %D%/policy/main.c
+%C%_bench_policy_LDADD = $(server_libs)
