@@ -11,7 +11,6 @@ libstrata_server_la_SOURCES += \
     %D%/decide_parts.h \
     %D%/decide_space.c \
     %D%/decide_text.c \
-    %D%/decide_text.h \
     %D%/evaluate.c \
     %D%/evaluate.h \
     %D%/explain.c \

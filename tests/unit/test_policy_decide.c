@@ -473,5 +473,5 @@ int main(void)
         cmocka_unit_test(long_names_are_cut_not_overrun),
         cmocka_unit_test(causes_have_the_names_of_the_interface),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("policy_decide", tests, NULL, NULL);
 }

@@ -135,5 +135,5 @@ int main(void)
         cmocka_unit_test(scores_stay_and_order_by_heat),
         cmocka_unit_test(scores_are_always_numbers),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("policy_heat", tests, NULL, NULL);
 }

@@ -217,5 +217,5 @@ int main(void)
         cmocka_unit_test(a_promoted_copy_stays_a_while),
         cmocka_unit_test(a_slower_copy_goes_after_the_faster_one),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("policy_space", tests, NULL, NULL);
 }

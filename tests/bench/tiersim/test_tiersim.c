@@ -134,5 +134,5 @@ int main(void)
         cmocka_unit_test(nobody_beats_the_oracle),
         cmocka_unit_test(the_same_seed_gives_the_same),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("tiersim", tests, NULL, NULL);
 }
