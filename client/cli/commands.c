@@ -107,6 +107,12 @@ static const struct option_spec rules_options[] = {
     END,
 };
 
+static const struct option_spec gc_options[] = {
+    FLAG("dry-run", 'n', "only say what would be deleted"),
+    FLAG("wait", 'w', "until the run has ended, and say what it did"),
+    END,
+};
+
 static const char move_details[] =
     "A promotion adds copies and keeps those below; a demotion drops those above. The\n"
     "bytes stay there against rules and heat for a day (the server's `move_hold`). "
@@ -228,6 +234,13 @@ const struct command commands[] = {
      "FILE is JSON, - is standard input.", rules_options, 1, 1, cmd_tier_rules_set},
     {"tier-rules history", "", "List the rules there were, newest first", NULL, NULL, 0,
      0, cmd_tier_rules_history},
+    {"gc", "", "Delete what nothing names any more",
+     "The server does so by itself each hour. Deleted versions that are past their "
+     "date "
+     "are\npurged, blobs that neither a version nor a live lease names are deleted "
+     "with "
+     "their files.",
+     gc_options, 0, 0, cmd_gc},
     {"tokens ls", "", "List tokens", NULL, NULL, 0, 0, cmd_tokens_ls},
     {"tokens create", "PRINCIPAL", "Create a token, whose secret is shown this once",
      NULL, token_options, 1, 1, cmd_tokens_create},

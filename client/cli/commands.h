@@ -11,6 +11,8 @@ typedef enum strata_status command_fn(struct invocation *invocation,
 command_fn cmd_login, cmd_whoami, cmd_tokens_ls, cmd_tokens_create, cmd_tokens_revoke;
 // cmd_decode.c
 command_fn cmd_decode;
+// cmd_gc.c
+command_fn cmd_gc;
 // cmd_moves.c
 command_fn cmd_moves, cmd_moves_show, cmd_moves_cancel, cmd_moves_start, cmd_prefetch;
 // cmd_publish.c

@@ -7,6 +7,7 @@ libstrata_cli_la_SOURCES = \
     %D%/byte_range.h \
     %D%/cmd_access.c \
     %D%/cmd_decode.c \
+    %D%/cmd_gc.c \
     %D%/cmd_moves.c \
     %D%/cmd_publish.c \
     %D%/cmd_pull.c \

@@ -60,6 +60,13 @@ enum strata_status strata_tier_rules_history(struct strata_client *client,
                                              const char *page_token, int limit,
                                              char **json, struct strata_error *e);
 
+// What garbage collection did, and what waits for it.
+enum strata_status strata_gc_get(struct strata_client *client, char **json,
+                                 struct strata_error *e);
+// Begins a run; the answer is {"run"}. With `dry_run` says what it would delete.
+enum strata_status strata_gc_run(struct strata_client *client, bool dry_run,
+                                 char **json, struct strata_error *e);
+
 #ifdef __cplusplus
 }
 #endif

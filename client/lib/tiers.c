@@ -206,3 +206,18 @@ enum strata_status strata_tier_rules_history(struct strata_client *client,
     add_parameter(&url, "page_token", page_token);
     return get(client, buf_text(&url), "history", json, e);
 }
+
+// ---- garbage -----------------------------------------------------------------------
+
+enum strata_status strata_gc_get(struct strata_client *client, char **json,
+                                 struct strata_error *e)
+{
+    return get(client, "/api/v1/gc", "state", json, e);
+}
+
+enum strata_status strata_gc_run(struct strata_client *client, bool dry_run,
+                                 char **json, struct strata_error *e)
+{
+    AUTO_JSON json_t *body = json_pack("{s:b}", "dry_run", dry_run);
+    return post(client, "/api/v1/gc", body, dry_run ? "blobs" : "run", false, json, e);
+}

@@ -18,6 +18,7 @@
 #include "common/names.h"
 #include "server/api/aliases.h"
 #include "server/api/evaluations.h"
+#include "server/api/gc.h"
 #include "server/api/models.h"
 #include "server/api/publish_parse.h"
 #include "server/api/tokens.h"
@@ -186,6 +187,12 @@ static enum err alias_put(const json_t *body, struct error *e)
     return err;
 }
 
+static enum err gc_run(const json_t *body, struct error *e)
+{
+    struct gc_run_request run;
+    return gc_run_parse(body, &run, e);
+}
+
 #define MODEL "/api/v1/models/{ns}/{name}"
 #define VERSION MODEL "/versions/{ref}"
 
@@ -198,6 +205,7 @@ static const struct row {
     {'t', "POST", "/api/v1/tokens", token_create},
     {'u', "POST", "/api/v1/uploads", upload_create},
     {'c', "POST", "/api/v1/uploads/{id}/complete", upload_complete_parse},
+    {'g', "POST", "/api/v1/gc", gc_run},
     {'m', "POST", "/api/v1/models", model_create},
     {'M', "PATCH", MODEL, model_patch},
     {'p', "POST", MODEL "/versions", version_publish_body},

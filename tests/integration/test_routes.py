@@ -44,6 +44,8 @@ CASES = {
     ("GET", "/tier-rules"): ("/tier-rules", None, (200,)),
     ("PUT", "/tier-rules"): ("/tier-rules", {"rules": []}, (200,)),
     ("GET", "/tier-rules/history"): ("/tier-rules/history", None, (200,)),
+    ("GET", "/gc"): ("/gc", None, (200,)),
+    ("POST", "/gc"): ("/gc", {"dry_run": True}, (200,)),
     ("GET", "/models"): ("/models", None, (200,)),
     ("POST", "/models"): ("/models", {"model": "acme/net"}, (409,)),
     ("GET", "/models/{ns}/{name}"): ("/models/acme/net", None, (200,)),
