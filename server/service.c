@@ -20,9 +20,13 @@
 #include "server/background.h"
 #include "server/folder.h"
 #include "server/http/server.h"
+#include "server/policy/evaluate.h"
+#include "server/policy/policy.h"
+#include "server/registry/collector.h"
 #include "server/registry/registry.h"
 #include "server/registry/tensor_index.h"
 #include "storage/cold_cache.h"
+#include "storage/read_log.h"
 #include "storage/storage.h"
 #include "storage/tier_s3.h"
 
@@ -32,6 +36,7 @@
 #define MIGRATION_TIMEOUT_MS (24 * 3600 * 1000)
 #define WATCH_MS 1000
 #define SWEEP_MS 60000
+#define READS_MAXIMUM 100000 // blobs that are read between two passes of the policy
 
 struct service {
     const struct config *config;
@@ -46,6 +51,9 @@ struct service {
     struct background *refresh;
     struct background *sweep;
     struct background *tend;
+    struct background *gc;
+    struct background *policy;
+    atomic_bool stopping;
     struct background *slow;
 };
 
@@ -198,11 +206,29 @@ static enum err start_access(struct service *s, struct error *e)
         .cache_bytes = s->config->version_cache,
     };
     s->app.registry = registry_new(&options);
+    const struct policy_options policy = {
+        .db = s->app.db,
+        .registry = s->app.registry,
+        .storage = s->app.storage,
+        .reads = s->app.reads,
+        .node = NODE,
+        .decide = decide_options_of(s->config),
+    };
+    s->app.policy = policy_new(&policy);
+    s->app.collector = collector_new(&(struct collector_options){
+        .registry = s->app.registry,
+        .storage = s->app.storage,
+        .interval_ms = s->config->gc_interval_ms,
+        .orphan_interval_ms = s->config->orphan_interval_ms,
+        .orphan_age_s = s->config->orphan_age_ms / 1000,
+    });
     s->app.tensors = tensor_indexes_new(s->app.storage, s->config->tensor_cache);
     s->app.auth = auth_new(s->app.db, s->app.metrics);
     AUTO_FREE char *written = NULL;
-    enum err err = admin_token_ensure(s->app.db, s->data_dir,
-                                      s->config->reset_admin_token, &written, e);
+    enum err err = policy_start(s->app.policy, e);
+    if (err == ERR_NONE)
+        err = admin_token_ensure(s->app.db, s->data_dir, s->config->reset_admin_token,
+                                 &written, e);
     if (err == ERR_NONE && written != NULL)
         log_info("wrote an administrator's token", "file", written, NULL);
     return err;
@@ -230,6 +256,22 @@ static int64_t read_uploads(void *service)
     return storage_uploads_open(((struct service *)service)->app.storage);
 }
 
+static int64_t read_gc_blobs(void *service)
+{
+    struct collector_state state = {0};
+    if (((struct service *)service)->app.collector != NULL)
+        collector_show(((struct service *)service)->app.collector, &state);
+    return state.blobs;
+}
+
+static int64_t read_gc_bytes(void *service)
+{
+    struct collector_state state = {0};
+    if (((struct service *)service)->app.collector != NULL)
+        collector_show(((struct service *)service)->app.collector, &state);
+    return state.bytes;
+}
+
 static int64_t read_missing(void *service)
 {
     return storage_files_missing(((struct service *)service)->app.storage);
@@ -252,7 +294,7 @@ static int64_t read_cold_shared(void *service)
     return (int64_t)count_cold_reads(service).shared;
 }
 
-static int64_t read_cold_bytes(void *service)
+static int64_t read_cold_fetched_bytes(void *service)
 {
     return (int64_t)count_cold_reads(service).bytes;
 }
@@ -277,6 +319,31 @@ static int64_t read_misses(void *service)
     return registry_cache_misses(((struct service *)service)->app.registry);
 }
 
+#define TIER_METRIC(name, member, tier)                                                \
+    static int64_t name(void *service)                                                 \
+    {                                                                                  \
+        struct read_totals totals;                                                     \
+        read_log_totals(((struct service *)service)->app.reads, &totals);              \
+        return (int64_t)totals.member[tier];                                           \
+    }
+TIER_METRIC(read_hot_reads, reads, TIER_HOT)
+TIER_METRIC(read_warm_reads, reads, TIER_WARM)
+TIER_METRIC(read_cold_reads, reads, TIER_COLD)
+TIER_METRIC(read_hot_bytes, bytes, TIER_HOT)
+TIER_METRIC(read_warm_bytes, bytes, TIER_WARM)
+TIER_METRIC(read_cold_bytes, bytes, TIER_COLD)
+
+static void start_reads(struct service *s)
+{
+    s->app.reads = read_log_new(READS_MAXIMUM);
+    metrics_pull(s->app.metrics, METRIC_HOT_READS, read_hot_reads, s);
+    metrics_pull(s->app.metrics, METRIC_WARM_READS, read_warm_reads, s);
+    metrics_pull(s->app.metrics, METRIC_COLD_READS, read_cold_reads, s);
+    metrics_pull(s->app.metrics, METRIC_HOT_READ_BYTES, read_hot_bytes, s);
+    metrics_pull(s->app.metrics, METRIC_WARM_READ_BYTES, read_warm_bytes, s);
+    metrics_pull(s->app.metrics, METRIC_COLD_READ_BYTES, read_cold_bytes, s);
+}
+
 static void start_metrics(struct service *s)
 {
     s->app.metrics = metrics_new();
@@ -290,10 +357,12 @@ static void start_metrics(struct service *s)
     metrics_pull(s->app.metrics, METRIC_HTTP_REQUESTS_ACTIVE, read_active, s);
     metrics_pull(s->app.metrics, METRIC_READY, read_ready, s);
     metrics_pull(s->app.metrics, METRIC_UPLOADS_OPEN, read_uploads, s);
+    metrics_pull(s->app.metrics, METRIC_GC_BLOBS, read_gc_blobs, s);
+    metrics_pull(s->app.metrics, METRIC_GC_BYTES, read_gc_bytes, s);
     metrics_pull(s->app.metrics, METRIC_FILES_MISSING, read_missing, s);
     metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_FETCHED, read_cold_fetched, s);
     metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_SHARED, read_cold_shared, s);
-    metrics_pull(s->app.metrics, METRIC_COLD_FETCHED_BYTES, read_cold_bytes, s);
+    metrics_pull(s->app.metrics, METRIC_COLD_FETCHED_BYTES, read_cold_fetched_bytes, s);
     metrics_pull(s->app.metrics, METRIC_COLD_FAILURES, read_cold_failures, s);
     metrics_pull(s->app.metrics, METRIC_COLD_WAITS, read_cold_waits, s);
     metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_HITS, read_hits, s);
@@ -329,9 +398,27 @@ static enum err run_sweep(void *context, struct error *e)
     return err;
 }
 
+static enum err run_collector(void *context, struct error *e)
+{
+    return collector_tick(((struct service *)context)->app.collector, e);
+}
+
 static enum err run_tend(void *context, struct error *e)
 {
     return storage_tend(((struct service *)context)->app.storage, e);
+}
+
+// As much as is due, a little at a time, so that the server can end in between.
+static enum err run_policy(void *context, struct error *e)
+{
+    struct service *s = context;
+    static const struct policy_budget budget = {10000, 10000, 1000};
+    struct policy_result result = {.more = false};
+    enum err err = policy_flush_heat(s->app.policy, NULL, e);
+    do
+        err = err == ERR_NONE ? policy_pass(s->app.policy, &budget, &result, e) : err;
+    while (err == ERR_NONE && result.more && !atomic_load(&s->stopping));
+    return err;
 }
 
 static enum err run_slow(void *context, struct error *e)
@@ -354,6 +441,9 @@ static enum err start_threads(struct service *s, struct error *e)
     const struct background_options sweep = {"uploads", sweep_pause_ms(s->config),
                                              run_sweep, s};
     const struct background_options tend = {"copies", WATCH_MS, run_tend, s};
+    const struct background_options gc = {"gc", WATCH_MS, run_collector, s};
+    const struct background_options policy = {"policy", s->config->policy_interval_ms,
+                                              run_policy, s};
     enum err err = storage_start(s->app.storage, e);
     if (err == ERR_NONE && s->cluster != NULL)
         err = background_start(&database, &s->database, e);
@@ -363,6 +453,10 @@ static enum err start_threads(struct service *s, struct error *e)
         err = background_start(&sweep, &s->sweep, e);
     if (err == ERR_NONE)
         err = background_start(&tend, &s->tend, e);
+    if (err == ERR_NONE)
+        err = background_start(&policy, &s->policy, e);
+    if (err == ERR_NONE)
+        err = background_start(&gc, &s->gc, e);
     return err;
 }
 
@@ -400,6 +494,7 @@ enum err service_start(const struct config *config, bool (*cancelled)(void),
     s->cancelled = cancelled;
     s->lock = -1;
     start_metrics(s);
+    start_reads(s);
     enum err err = folder_take(config->data, &s->data_dir, &s->lock, e);
     if (err != ERR_NONE)
         return err;
@@ -449,20 +544,28 @@ void service_stop(struct service *s)
 {
     if (s == NULL)
         return;
+    atomic_store(&s->stopping, true);
     background_stop(s->slow);
+    background_stop(s->policy);
     storage_stop(s->app.storage);
     http_server_stop(s->http);
+    if (s->app.collector != NULL)
+        collector_stop(s->app.collector);
+    background_stop(s->gc);
     background_stop(s->tend);
     background_stop(s->sweep);
     background_stop(s->refresh);
     background_stop(s->database);
     auth_free(s->app.auth);
+    collector_free(s->app.collector);
     tensor_indexes_free(s->app.tensors);
+    policy_free(s->app.policy);
     registry_free(s->app.registry);
     storage_close(s->app.storage);
     db_pool_free(s->app.db);
     stop_cluster(s);
     metrics_free(s->app.metrics);
+    read_log_free(s->app.reads);
     if (s->lock >= 0)
         close(s->lock);
     free(s->data_dir);

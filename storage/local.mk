@@ -28,6 +28,9 @@ libstrata_storage_la_SOURCES = \
     %D%/flush.h \
     %D%/follower.c \
     %D%/follower.h \
+    %D%/gc.c \
+    %D%/gc.h \
+    %D%/gc_orphans.c \
     %D%/move.c \
     %D%/move.h \
     %D%/move_row.c \

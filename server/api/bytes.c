@@ -16,6 +16,7 @@
 #include "server/api/range.h"
 #include "storage/blob.h"
 #include "storage/blob_source.h"
+#include "storage/read_log.h"
 
 #define OCTETS "application/octet-stream"
 #define BOUNDARY_SIZE 33 // 128 random bits in hex, with the NUL
@@ -237,6 +238,19 @@ static enum err start(const struct request *request, const struct blob_file *fil
                              e);
 }
 
+// What decides of the blob's heat, and counts for its tier.
+static void note_read(const struct request *request, const struct reply *reply,
+                      const struct blob_file *file, const struct range_set *set)
+{
+    uint64_t bytes = set == NULL ? reply->size : 0;
+    if (request->is_head)
+        return;
+    for (size_t i = 0; set != NULL && i < set->count; i++)
+        bytes += set->ranges[i].size;
+    read_log_note(request->app->reads, reply->blob, file->tier, bytes);
+    metrics_add(request->app->metrics, METRIC_BLOBS_SERVED, 1);
+}
+
 static enum err send_bytes(struct request *request, struct response *response,
                            const struct reply *reply, struct blob_file *file,
                            struct error *e)
@@ -254,7 +268,7 @@ static enum err send_bytes(struct request *request, struct response *response,
         return err;
     put_validators(response, reply->etag, reply->filename);
     put_headers(response, file, reply->filename, reply->hex);
-    metrics_add(request->app->metrics, METRIC_BLOBS_SERVED, request->is_head ? 0 : 1);
+    note_read(request, reply, file, verdict == RANGE_PARTIAL ? &set : NULL);
     if (verdict == RANGE_PARTIAL && set.count > 1)
         return send_many(response, file, &set, reply, e);
     if (verdict == RANGE_PARTIAL)

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "server/policy/decide_text.h"
+#include "server/policy/decide_parts.h"
 
 #define RETRY_US (3600 * INT64_C(1000000))
 
@@ -15,6 +15,8 @@ struct decide_options decide_options_of(const struct config *config)
         .promote_reads = (int)config->promote_reads,
         .promote_windows = (int)config->promote_windows,
         .promote_heat = (double)config->promote_heat / 100,
+        .promote_burst = (double)config->promote_burst / 100,
+        .promote_factor = (double)config->promote_factor,
         .residence_times = config->residence_factor,
         .retry_us = RETRY_US,
     };
@@ -42,14 +44,13 @@ int decide_present(const struct decide_blob *blob)
 static bool is_read_often(const struct decide_options *o, const struct heat *heat,
                           int64_t now_us)
 {
-    return heat_at(&o->heat, heat, now_us) >= o->promote_heat &&
-           heat_windows(&o->heat, heat, now_us, o->promote_windows) >= o->promote_reads;
+    double reads = heat_at(&o->heat, heat, now_us);
+    int windows = heat_windows(&o->heat, heat, now_us, o->promote_windows);
+    return (windows >= o->promote_reads && reads >= o->promote_heat) ||
+           (windows > 0 && reads >= o->promote_burst);
 }
 
-// Below the high mark nobody has to leave for it. Beyond, what is colder leaves until
-// the low mark is reached; there must be such, or it would be the next to go. A tier
-// above its mark takes nothing.
-static enum decide_wait admits(const struct decide_options *o,
+enum decide_wait decide_admits(const struct decide_options *o,
                                const struct decide_blob *blob,
                                const struct decide_tier *tier)
 {
@@ -60,10 +61,13 @@ static enum decide_wait admits(const struct decide_options *o,
     if (tier->used > tier->high || blob->size > tier->high ||
         blob->size > tier->capacity - tier->used)
         return WAIT_FULL;
-    if (blob->size <= tier->high - tier->used)
+    // Where nothing can leave, there is still the room below the high mark.
+    uint64_t filled = tier->used + blob->size;
+    if (filled <= tier->low || (isnan(tier->coldest) && filled <= tier->high))
         return WAIT_NOT;
     double score = heat_score(&o->heat, &blob->heat, blob->created_us);
-    return score > tier->coldest ? WAIT_NOT : WAIT_COLDER; // NAN: nothing can leave
+    double least = tier->coldest + log2(o->promote_factor);
+    return score > least ? WAIT_NOT : WAIT_COLDER;
 }
 
 // The fastest tier above the present one that takes it, or none: nobody waits for room,
@@ -76,7 +80,7 @@ static void go_up(const struct decide_options *o, const struct decide_blob *blob
     out->cause = DECIDE_HEAT;
     out->wanted = TIER_HOT;
     for (int tier = TIER_HOT; tier < present; tier++) {
-        enum decide_wait this = admits(o, blob, &tiers[tier]);
+        enum decide_wait this = decide_admits(o, blob, &tiers[tier]);
         if (tier == TIER_HOT)
             *wait = this;
         if (this == WAIT_OFFLINE)

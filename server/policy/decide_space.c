@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/policy/decide_text.h"
+#include "server/policy/decide_parts.h"
 
 // Of a tier of which nothing was measured: a hard disk's.
 #define RATE_BYTES_PER_S UINT64_C(150000000)
@@ -32,31 +32,45 @@ static bool is_asked_for(const struct decide_blob *blob, enum tier full, bool ru
            (!rules_too && blob->has_rule && blob->rule_tier <= full);
 }
 
-static bool takes(const struct decide_options *o, const struct decide_blob *blob,
-                  const struct decide_tier *tiers, enum tier to, int64_t now_us)
+static bool has_failed(const struct decide_options *o, const struct decide_blob *blob,
+                       enum tier to, int64_t now_us)
 {
-    const struct decide_tier *tier = &tiers[to];
-    bool failed = blob->failed_us != 0 && blob->failed_tier == to &&
-                  blob->failed_us + o->retry_us > now_us;
-    bool has_room = !tier->is_limited || tier->used + blob->size <= tier->high;
-    return tier->is_online && !failed && (blob->since_us[to] != 0 || has_room);
+    return blob->failed_us != 0 && blob->failed_tier == to &&
+           blob->failed_us + o->retry_us > now_us;
 }
 
-// A copy that is there already costs nothing: the one on the full tier is unlinked.
+static bool has_room(const struct decide_blob *blob, const struct decide_tier *tier)
+{
+    return !tier->is_limited || tier->used + blob->size <= tier->high;
+}
+
+// More than half way from the high mark to the end: no time for copies.
+static bool is_urgent(const struct decide_tier *tier)
+{
+    return tier->used > tier->high &&
+           tier->used - tier->high > tier->capacity - tier->used;
+}
+
+// The next lower tier that has it already, or where it is worth its room; else one that
+// has it, which costs nothing: the copy on the full tier is unlinked. Else any room.
 static bool choose_lower(const struct decide_options *o, const struct decide_blob *blob,
                          const struct decide_tier *tiers, enum tier full,
                          int64_t now_us, enum tier *to)
 {
-    bool found = false;
-    for (int tier = TIER_COLD; tier > (int)full; tier--) {
-        bool is_there = blob->since_us[tier] != 0;
-        if (!takes(o, blob, tiers, (enum tier)tier, now_us) ||
-            (found && !is_there && blob->since_us[*to] != 0))
-            continue;
+    int room = TIER_COUNT;
+    for (int tier = (int)full + 1; tier < TIER_COUNT; tier++) {
+        const struct decide_tier *lower = &tiers[tier];
         *to = (enum tier)tier;
-        found = true;
+        if (!lower->is_online || has_failed(o, blob, *to, now_us))
+            continue;
+        if (blob->since_us[tier] != 0 ||
+            (!is_urgent(&tiers[full]) && decide_admits(o, blob, lower) == WAIT_NOT))
+            return true;
+        if (room == TIER_COUNT && has_room(blob, lower))
+            room = tier;
     }
-    return found;
+    *to = (enum tier)room;
+    return room < TIER_COUNT;
 }
 
 void decide_space(const struct decide_options *o, const struct decide_blob *blob,

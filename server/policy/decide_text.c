@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server/policy/decide_text.h"
+#include "server/policy/decide_parts.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -93,8 +93,8 @@ static void say_default(const struct decide_options *o, const struct decide_blob
     else
         say_windows(o, blob, now_us, out);
     if (out->tier != TIER_HOT)
-        say(out, ", goes up when read in %d, as much as %g of it", o->promote_reads,
-            o->promote_heat);
+        say(out, "; goes up when read in %d, and worth %g whole reads",
+            o->promote_reads, o->promote_heat);
     if (out->tier != TIER_COLD)
         say(out,
             "; goes down when %s is above its high mark and nothing there is colder",

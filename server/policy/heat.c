@@ -30,7 +30,9 @@ void heat_add(const struct heat_options *options, struct heat *heat, double read
         return;
     if (at_us < heat->at_us)
         at_us = heat->at_us;
-    heat->windows = heat->at_us == 0 ? 1 : shifted(options, heat, at_us) | 1;
+    heat->windows = heat->at_us == 0 ? 0 : shifted(options, heat, at_us);
+    if (reads >= HEAT_WINDOW_READS)
+        heat->windows |= 1;
     heat->heat = heat_at(options, heat, at_us) + reads;
     heat->at_us = heat->read_us = at_us;
 }

@@ -8,6 +8,9 @@
 #include <stdint.h>
 
 #define HEAT_WINDOWS 64 // that are remembered
+// A window counts when so much of the blob was read at once; a look at its header is no
+// sign that the rest will be wanted.
+#define HEAT_WINDOW_READS 0.01
 
 struct heat_options {
     int64_t half_life_us;

@@ -6,16 +6,18 @@ libstrata_server_la_SOURCES += \
     %D%/blob_facts.c \
     %D%/blob_facts.h \
     %D%/blob_pass.c \
+    %D%/decide.c \
     %D%/decide.h \
+    %D%/decide_parts.h \
     %D%/decide_space.c \
     %D%/decide_text.c \
-    %D%/decide_text.h \
     %D%/evaluate.c \
     %D%/evaluate.h \
     %D%/explain.c \
     %D%/explain.h \
     %D%/facts.c \
     %D%/facts.h \
+    %D%/heat.c \
     %D%/heat.h \
     %D%/heat_flush.c \
     %D%/load_order.c \

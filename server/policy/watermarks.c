@@ -297,7 +297,7 @@ enum err pass_coldest(struct pass *pass, struct error *e)
     enum err err = db_acquire(pass->policy->options.db, &db, e);
     for (int tier = 0; err == ERR_NONE && tier < TIER_COLD; tier++) {
         const struct decide_tier *now = &pass->tiers[tier];
-        if (now->is_online && now->is_limited && now->used >= now->low)
+        if (now->is_online && now->is_limited)
             err = find_coldest(db, pass, (enum tier)tier, e);
     }
     return err;

@@ -29,7 +29,6 @@ RULES = {"rules": [
      "tier": "cold"},
     {"name": "rest", "when": {"older_than": "1d"}, "tier": "hot"}]}
 
-# :blobs, :versions and :models come from the script.
 FILL = """
 INSERT INTO principals (name, kind) VALUES ('bench', 'service');
 INSERT INTO namespaces (name) VALUES ('bench');
@@ -72,10 +71,10 @@ INSERT INTO aliases (model_id, alias, version_id, history_id)
 class Passes:
     """bench-policy over a database of its own."""
 
-    def __init__(self, url, folder):
+    def __init__(self, url, folder, program=ROOT / "build/tests/bench/bench-policy"):
         self.process = subprocess.Popen(
-            [ROOT / "build/tests/bench/bench-policy", url, folder],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [program, url, folder], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True)
         self.read()
 
     def read(self):
@@ -88,6 +87,9 @@ class Passes:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return self.read()
+
+    def put(self, rules):
+        return self.ask("put " + json.dumps(rules))
 
     def close(self):
         self.process.stdin.close()
@@ -104,7 +106,7 @@ def fill(blobs):
 def measure(passes, sql, blobs, changes, rounds):
     """[(what, answer of the pass)], the pass over everything first."""
     sql(fill(blobs))
-    passes.ask("put " + json.dumps(RULES))
+    passes.put(RULES)
     results = [("everything", passes.ask("pass"))]
     sql("VACUUM ANALYZE")
     results.append(("nothing changed", passes.ask("pass")))

@@ -5,6 +5,7 @@
 fuzz_targets = \
     %D%/fuzz_chain \
     %D%/fuzz_chain_field \
+    %D%/fuzz_cold \
     %D%/fuzz_conditions \
     %D%/fuzz_config \
     %D%/fuzz_digest_field \

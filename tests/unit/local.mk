@@ -9,6 +9,7 @@ unit_tests = \
     %D%/test_clock \
     %D%/test_cold \
     %D%/test_cold_damage \
+    %D%/test_cold_golden \
     %D%/test_cold_reader \
     %D%/test_config \
     %D%/test_digest_field \
@@ -18,12 +19,17 @@ unit_tests = \
     %D%/test_fields \
     %D%/test_homes \
     %D%/test_json_text \
+    %D%/test_load_order \
     %D%/test_manifest \
     %D%/test_metrics \
     %D%/test_names \
+    %D%/test_ordered \
     %D%/test_options \
     %D%/test_page \
     %D%/test_pattern \
+    %D%/test_policy_decide \
+    %D%/test_policy_heat \
+    %D%/test_policy_space \
     %D%/test_process \
     %D%/test_publish_parse \
     %D%/test_range \
@@ -39,6 +45,10 @@ unit_tests = \
     %D%/test_token_text \
     %D%/test_version \
     $(NULL)
+
+# Writes cold copies for the integration tests.
+check_PROGRAMS += %D%/cold_copy
+%C%_cold_copy_SOURCES = %D%/cold_copy.c
 
 if HAVE_CMOCKA
 check_PROGRAMS += $(unit_tests)
@@ -63,5 +73,6 @@ LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCK
 
 EXTRA_DIST += \
     %D%/cold_memory.h \
+    %D%/golden \
     %D%/weights.h \
     $(NULL)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every tier store promises (storage/tier_store.h), held against a directory; and
-// against a bucket when the environment names one (tests/integration/test_tier_s3.py).
+// What every tier store promises (storage/tier_store.h), held against a directory, or a
+// bucket when the environment names one (tests/integration/test_tier_s3.py).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,16 +10,13 @@
 #include <string.h>
 
 #include <cmocka.h>
-
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "storage/tier_directory.h"
 #include "tests/unit/tier_subject.h"
-
 #define MIB ((size_t)1 << 20)
 
 static struct tier_subject subject;
@@ -28,10 +25,9 @@ static struct tier_store *store;
 static int set_up(void **state)
 {
     (void)state;
-    if (!tier_subject_init(&subject))
-        return -1;
+    bool made = tier_subject_init(&subject);
     store = subject.store;
-    return 0;
+    return made ? 0 : -1;
 }
 
 static int tear_down(void **state)

@@ -97,8 +97,8 @@ int main(int argc, char **argv)
                                          .connections = 4,
                                          .acquire_timeout_ms = 10000,
                                          .statement_timeout_ms = STATEMENT_MS});
-    check(
-        db_migrate(pool, embedded_migrations, embedded_migrations_count, NULL, &e), &e);
+    check(db_migrate(pool, embedded_migrations, embedded_migrations_count, NULL, &e),
+          &e);
     struct storage *storage = open_storage(pool, argv[2]);
     struct registry *registry =
         registry_new(&(struct registry_options){.db = pool, .cache_bytes = 1 << 20});

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 import urllib.parse
+import xml.etree.ElementTree as ElementTree
 
 ACCESS_KEY = "strata-test-key"
 SECRET_KEY = "strata-test-secret/with+signs="
@@ -99,7 +100,6 @@ class Bucket:
 
     def sizes(self, prefix=""):
         """{key: size} of all that lies below the prefix."""
-        import xml.etree.ElementTree as ElementTree
         found, token = {}, None
         while True:
             query = {"list-type": "2", "prefix": prefix}
@@ -167,10 +167,12 @@ class S3Server:
             self.process = subprocess.Popen(
                 [_binary(), "server", f"-dir={self.folder}/data", "-ip=127.0.0.1",
                  "-ip.bind=127.0.0.1", "-s3", f"-s3.config={self.folder}/identities.json",
-                 "-volume.max=64", "-master.volumeSizeLimitMB=512",
+                 "-volume.max=10000", "-master.volumeSizeLimitMB=1024",
                  "-master.electionTimeout=1s", "-master.heartbeatInterval=200ms",
                  *(f"-{name}={port}" for name, port in zip(names, ports))],
-                stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
+                stdout=log, stderr=subprocess.STDOUT, cwd=self.folder,
+                # Each bucket has volumes of its own, by default seven of them.
+                env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"})
         self._wait()
         return self
 
@@ -208,10 +210,6 @@ class S3Server:
 
     def stop(self):
         if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.process.kill()  # its own end takes half a minute
+            self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
