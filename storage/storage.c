@@ -129,8 +129,10 @@ enum err storage_start(struct storage *storage, struct error *e)
 
 void storage_stop(struct storage *storage)
 {
-    if (storage != NULL)
-        movers_stop(steal_ptr(storage->movers));
+    if (storage == NULL)
+        return;
+    movers_stop(storage->movers); // what runs still asks for it
+    storage->movers = NULL;
 }
 
 void storage_watch_users(struct storage *storage, unsigned (*transfers)(void *context),
