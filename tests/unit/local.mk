@@ -2,6 +2,7 @@
 # One cmocka program a module: NAME here is compiled from tests/unit/NAME.c.
 
 unit_tests = \
+    %D%/test_blob_source \
     %D%/test_cache \
     %D%/test_chain \
     %D%/test_ci \
@@ -58,6 +59,12 @@ endif
 # What every unit test and fuzz target may link; objects that it does not use stay out,
 # as fuzz_main where a program has a main of its own.
 LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCKA_LIBS)
+
+%C%_test_blob_source_SOURCES = \
+    %D%/counted_store.c \
+    %D%/counted_store.h \
+    %D%/test_blob_source.c \
+    $(NULL)
 
 %C%_test_cold_reader_SOURCES = \
     %D%/counted_store.c \

@@ -382,7 +382,7 @@ static void takes_up_again_what_was_given_up(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest cold_reader_tests[] = {
         cmocka_unit_test(gives_any_range_of_a_blob),
         cmocka_unit_test(fetches_the_chunks_of_the_range_alone),
         cmocka_unit_test(takes_the_first_chunk_over_several_connections),
@@ -396,5 +396,5 @@ int main(void)
         cmocka_unit_test(fetches_no_further_for_who_has_gone),
         cmocka_unit_test(takes_up_again_what_was_given_up),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(cold_reader_tests, NULL, NULL);
 }
