@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a bucket answers, and the file with its credentials. Input: 'c' and a
-// credentials file, or 'x' and an answer. Parser: storage/s3_xml.c Parser:
-// storage/s3_keys.c: member trimmed take_line is_set check_set s3_keys_parse Options:
-// -max_len=2048
+// What a bucket answers, and the file with its credentials. Input: 'c' and such a file,
+// or 'x' and an answer.
+// Parser: storage/s3_xml.c
+// Parser: storage/s3_keys.c: member trimmed take_line is_set check_set s3_keys_parse
+// Options: -max_len=2048
 #include "common/cleanup.h"
 #include "storage/s3_keys.h"
 #include "storage/s3_xml.h"
