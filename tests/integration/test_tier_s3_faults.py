@@ -60,6 +60,22 @@ def test_gets_over_what_passes_in_parts(tier, s3_proxy, bucket, match, method, k
     assert hashlib.sha256(bucket.get(key)).hexdigest() == sha256
 
 
+@pytest.mark.parametrize("completed", [True, False])
+def test_completion_that_finds_no_upload(tier, s3_proxy, bucket, completed):
+    """Its answer was lost and the server has forgotten the upload: the object decides."""
+    if completed:
+        s3_proxy.fault("lose_answer", method="POST", match="uploadId=")
+    s3_proxy.fault("status", method="POST", match="uploadId=", status=404,
+                   code="NoSuchUpload")
+    if completed:
+        key, sha256 = tier.write(1, 20 * MIB, 30 * MIB)
+        assert hashlib.sha256(bucket.get(key)).hexdigest() == sha256
+    else:
+        with pytest.raises(Failed, match="unavailable .*is not there"):
+            tier.write(1, 20 * MIB, 30 * MIB)
+        assert b"<UploadId>" not in bucket.call("GET", query="uploads=")[1]
+
+
 @pytest.mark.parametrize("kind, more, why", [
     ("status", {"status": 500}, "500 InternalError.*tries"),
     ("status", {"status": 503, "code": "SlowDown"}, "503 SlowDown.*tries"),
