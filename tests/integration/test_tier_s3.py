@@ -135,7 +135,7 @@ def test_missing_bucket_is_no_missing_copy(bucket):
 
 def test_unreachable_endpoint_ends_with_the_deadline(bucket, s3_proxy):
     endpoint = s3_proxy.endpoint
-    s3_proxy.listener.close()
+    s3_proxy.go_away()
     with TierDriver(bucket, endpoint, timeout_ms=2000) as tier:
         with pytest.raises(Failed, match="unavailable .*tries"):
             tier.read(1, 0, 1)
