@@ -8,10 +8,11 @@ EXTRA_DIST += \
     %D%/policy.py \
     $(NULL)
 
-EXTRA_PROGRAMS += %D%/bench-cold %D%/bench-load
+EXTRA_PROGRAMS += %D%/bench-cold %D%/bench-link %D%/bench-load
 %C%_bench_cold_SOURCES = %D%/cold.c
 %C%_bench_cold_LDADD = libstrata_common.la $(ZSTD_LIBS) $(JANSSON_LIBS) $(CRYPTO_LIBS) \
     $(UNISTRING_LIBS)
+%C%_bench_link_SOURCES = %D%/link.c
 %C%_bench_load_SOURCES = \
     %D%/load/get.c \
     %D%/load/http.c \

@@ -16,10 +16,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from benchmark import report  # noqa: E402
 from benchmark.chain import CHUNK, Chain  # noqa: E402
 from benchmark.measure import sync_tree  # noqa: E402
-from benchmark import rows, tier_rows  # noqa: E402
+from benchmark import cold_rows, rows, tier_rows  # noqa: E402
 from benchmark.servers import ROOT, Postgres  # noqa: E402
 
-ROWS = {row.key: row for row in (*rows.ROWS, *tier_rows.ROWS)}
+ROWS = {row.key: row for row in (*rows.ROWS, *tier_rows.ROWS, *cold_rows.ROWS)}
 # Fewer rounds are for trying things out: they are printed, not kept.
 KEPT_ROUNDS = 7
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
