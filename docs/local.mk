@@ -6,6 +6,7 @@ EXTRA_DIST += \
     %D%/OPERATIONS.md \
     %D%/REFERENCE.md \
     %D%/SECURITY.md \
+    %D%/TIERING.md \
     %D%/openapi.yaml \
     $(NULL)
 

@@ -59,15 +59,16 @@ CREATE INDEX version_policy_by_rules ON version_policy (rules_id, version_id);
 CREATE INDEX version_policy_due ON version_policy (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX version_policy_newest ON version_policy (model_id) WHERE newest > 0;
 
--- What was decided of a blob, and when to look again. `missing`: bytes for which its
--- tier has no room.
+-- What was decided of a blob, and when to look again. `missing`: its bytes, when its
+-- tier has no room for them. cancelled_move: the last that was not wanted any more.
 CREATE TABLE blob_policy (
     sha256  bytea PRIMARY KEY REFERENCES blobs ON DELETE CASCADE,
     tier    text CHECK (tier IN ('hot', 'warm', 'cold')),
     cause   text NOT NULL,
     rule    text NOT NULL DEFAULT '',
     missing bigint NOT NULL DEFAULT 0,
-    next_at timestamptz
+    next_at timestamptz,
+    cancelled_move bigint
 );
 CREATE INDEX blob_policy_due ON blob_policy (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX blob_policy_unsatisfied ON blob_policy (tier, missing) WHERE missing > 0;
@@ -163,21 +164,43 @@ CREATE TRIGGER policy_holds_deleted AFTER DELETE ON holds
     REFERENCING OLD TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION policy_blobs_changed();
 
--- A copy takes its blob's place in the order of heat; one that nobody read yet counts
--- as read when it came. The half-life is that of server/policy/read_heat.h, in seconds.
+-- The half-life that heat_score was worked out with, in seconds: stratad's option, which
+-- it writes here when it starts, and then works all scores out anew.
+CREATE TABLE policy_settings (
+    only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    half_life double precision NOT NULL
+);
+INSERT INTO policy_settings (half_life) VALUES (604800);
+
+-- As heat_score of server/policy/heat.h: its birth is a read as well.
+CREATE FUNCTION policy_heat_score(digest bytea)
+    RETURNS double precision LANGUAGE sql STABLE AS $$
+    WITH t AS (SELECT coalesce(h.heat, 0) AS heat, s.half_life,
+            date_part('epoch', b.created_at) AS born,
+            date_part('epoch', greatest(h.heat_at, b.created_at)) AS at,
+            date_part('epoch', coalesce(h.heat_at, b.created_at)) AS read
+        FROM blobs b CROSS JOIN policy_settings s
+        LEFT JOIN heat h ON h.sha256 = b.sha256 WHERE b.sha256 = digest)
+    SELECT ln(heat * power(2, -least((at - read) / half_life, 1000))
+            + power(2, -least((at - born) / half_life, 1000)))
+        / ln(2::double precision) + at / half_life
+    FROM t
+$$;
+
+-- All copies of a blob, those that are being dropped too.
+CREATE INDEX placements_by_blob ON placements (sha256);
+
+-- A new copy takes its blob's place in the order of heat.
 CREATE FUNCTION policy_placement_scored() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.heat_score := coalesce(
-        (SELECT ln(h.heat) / ln(2::double precision)
-                + date_part('epoch', h.heat_at) / 604800
-            FROM heat h WHERE h.sha256 = NEW.sha256 AND h.heat > 0),
         (SELECT max(p.heat_score) FROM placements p WHERE p.sha256 = NEW.sha256),
-        date_part('epoch', now()) / 604800);
+        policy_heat_score(NEW.sha256), 0);
     RETURN NEW;
 END $$;
 CREATE TRIGGER policy_placement_scored BEFORE INSERT ON placements
     FOR EACH ROW EXECUTE FUNCTION policy_placement_scored();
-UPDATE placements SET heat_score = date_part('epoch', since) / 604800;
+UPDATE placements SET heat_score = policy_heat_score(sha256);
 
 -- What was published before there were rules.
 INSERT INTO policy_versions (version_id) SELECT id FROM versions

@@ -7,6 +7,7 @@ migrations = \
     %D%/0003_upload_generation.sql \
     %D%/0004_tiers.sql \
     %D%/0005_policy.sql \
+    %D%/0006_gc.sql \
     $(NULL)
 EXTRA_DIST += $(migrations)
 

@@ -27,11 +27,13 @@ function list(key) {
     if ($4 ~ /^[a-z]/) {
         command = command " " $4
         at = 5
-        if (!($3 in family))
+        if (!($3 in family) && !($3 in alone))
             first = first " " $3
         family[$3] = family[$3] " " $4
     } else {
-        first = first " " $3
+        if (!($3 in family))
+            first = first " " $3
+        alone[$3] = 1
     }
     order[++commands] = command
     takes_files[command] = $at ~ /^(DIR|FILE)/ || $(at + 1) ~ /DIR/ || $0 ~ /\| DIR/
@@ -51,11 +53,12 @@ END {
     print "        return\n    fi"
     print "    case $command in"
     for (name in family) {
-        printf "    %s)\n        if ((COMP_CWORD == 2)); then\n", name
+        printf "    %s)\n        if ((COMP_CWORD == 2)) && [[ $cur != -* ]]; then\n", name
         printf "            mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\")\n",
             substr(family[name], 2)
         print "            return\n        fi"
-        print "        command=\"$command ${COMP_WORDS[2]}\"\n        ;;"
+        printf "        [[ ' %s ' == *\" ${COMP_WORDS[2]} \"* ]] &&\n", substr(family[name], 2)
+        print "            command=\"$command ${COMP_WORDS[2]}\"\n        ;;"
     }
     print "    esac"
     print "    case $command in"

@@ -6,7 +6,7 @@ packages=(
     build-essential autoconf automake libtool pkg-config xz-utils
     libmicrohttpd-dev libpq-dev libssl-dev libcurl4-openssl-dev libjansson-dev
     libinih-dev libunistring-dev libzstd-dev libexpat1-dev libcmocka-dev
-    postgresql-15 python3 python3-venv ca-certificates curl
+    postgresql-15 python3 python3-venv ca-certificates curl zstd
 )
 
 # Debian creates and starts a cluster of its own with the server's package, unless

@@ -19,9 +19,16 @@
 #include "server/api/route.h"
 #include "server/background.h"
 #include "server/folder.h"
+#include "server/gauges.h"
 #include "server/http/server.h"
+#include "server/policy/evaluate.h"
+#include "server/policy/policy.h"
+#include "server/registry/collector.h"
 #include "server/registry/registry.h"
 #include "server/registry/tensor_index.h"
+#include "storage/cold_cache.h"
+#include "storage/read_log.h"
+#include "storage/scrub.h"
 #include "storage/storage.h"
 #include "storage/tier_s3.h"
 
@@ -31,6 +38,7 @@
 #define MIGRATION_TIMEOUT_MS (24 * 3600 * 1000)
 #define WATCH_MS 1000
 #define SWEEP_MS 60000
+#define READS_MAXIMUM 100000 // blobs that are read between two passes of the policy
 
 struct service {
     const struct config *config;
@@ -45,6 +53,10 @@ struct service {
     struct background *refresh;
     struct background *sweep;
     struct background *tend;
+    struct background *gc;
+    struct background *scrubbing;
+    struct background *policy;
+    atomic_bool stopping;
     struct background *slow;
 };
 
@@ -197,11 +209,34 @@ static enum err start_access(struct service *s, struct error *e)
         .cache_bytes = s->config->version_cache,
     };
     s->app.registry = registry_new(&options);
+    const struct policy_options policy = {
+        .db = s->app.db,
+        .registry = s->app.registry,
+        .storage = s->app.storage,
+        .reads = s->app.reads,
+        .node = NODE,
+        .decide = decide_options_of(s->config),
+    };
+    s->app.policy = policy_new(&policy);
+    s->app.scrub =
+        scrub_new(s->app.storage, &(struct scrub_options){
+                                      .interval_s = s->config->scrub_interval_ms / 1000,
+                                      .bandwidth = s->config->scrub_bandwidth,
+                                  });
+    s->app.collector = collector_new(&(struct collector_options){
+        .registry = s->app.registry,
+        .storage = s->app.storage,
+        .interval_ms = s->config->gc_interval_ms,
+        .orphan_interval_ms = s->config->orphan_interval_ms,
+        .orphan_age_s = s->config->orphan_age_ms / 1000,
+    });
     s->app.tensors = tensor_indexes_new(s->app.storage, s->config->tensor_cache);
     s->app.auth = auth_new(s->app.db, s->app.metrics);
     AUTO_FREE char *written = NULL;
-    enum err err = admin_token_ensure(s->app.db, s->data_dir,
-                                      s->config->reset_admin_token, &written, e);
+    enum err err = policy_start(s->app.policy, e);
+    if (err == ERR_NONE)
+        err = admin_token_ensure(s->app.db, s->data_dir, s->config->reset_admin_token,
+                                 &written, e);
     if (err == ERR_NONE && written != NULL)
         log_info("wrote an administrator's token", "file", written, NULL);
     return err;
@@ -209,57 +244,23 @@ static enum err start_access(struct service *s, struct error *e)
 
 // ---- metrics ----------------------------------------------------------------------
 
-static int64_t read_in_use(void *service)
-{
-    return db_pool_in_use(((struct service *)service)->app.db);
-}
-
 static int64_t read_active(void *service)
 {
     return service_active(service);
 }
 
-static int64_t read_ready(void *service)
-{
-    return atomic_load(&((struct service *)service)->health.state) == HEALTH_READY;
-}
-
-static int64_t read_uploads(void *service)
-{
-    return storage_uploads_open(((struct service *)service)->app.storage);
-}
-
-static int64_t read_missing(void *service)
-{
-    return storage_files_missing(((struct service *)service)->app.storage);
-}
-
-static int64_t read_hits(void *service)
-{
-    return registry_cache_hits(((struct service *)service)->app.registry);
-}
-
-static int64_t read_misses(void *service)
-{
-    return registry_cache_misses(((struct service *)service)->app.registry);
-}
-
 static void start_metrics(struct service *s)
 {
     s->app.metrics = metrics_new();
+    s->app.reads = read_log_new(READS_MAXIMUM);
     AUTO_FREE const char **labels = alloc_array(routes_count, sizeof *labels);
     for (size_t i = 0; i < routes_count; i++)
         labels[i] = routes[i].pattern;
     metrics_set_routes(s->app.metrics, labels, routes_count);
     metrics_set(s->app.metrics, METRIC_DB_CONNECTIONS_MAXIMUM,
                 s->config->database_connections);
-    metrics_pull(s->app.metrics, METRIC_DB_CONNECTIONS_IN_USE, read_in_use, s);
     metrics_pull(s->app.metrics, METRIC_HTTP_REQUESTS_ACTIVE, read_active, s);
-    metrics_pull(s->app.metrics, METRIC_READY, read_ready, s);
-    metrics_pull(s->app.metrics, METRIC_UPLOADS_OPEN, read_uploads, s);
-    metrics_pull(s->app.metrics, METRIC_FILES_MISSING, read_missing, s);
-    metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_HITS, read_hits, s);
-    metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_MISSES, read_misses, s);
+    gauges_add(&s->app);
 }
 
 // ---- threads ------------------------------------------------------------------------
@@ -291,9 +292,32 @@ static enum err run_sweep(void *context, struct error *e)
     return err;
 }
 
+static enum err run_scrub(void *context, struct error *e)
+{
+    return scrub_run(((struct service *)context)->app.scrub, e);
+}
+
+static enum err run_collector(void *context, struct error *e)
+{
+    return collector_tick(((struct service *)context)->app.collector, e);
+}
+
 static enum err run_tend(void *context, struct error *e)
 {
     return storage_tend(((struct service *)context)->app.storage, e);
+}
+
+// As much as is due, a little at a time, so that the server can end in between.
+static enum err run_policy(void *context, struct error *e)
+{
+    struct service *s = context;
+    static const struct policy_budget budget = {10000, 10000, 1000};
+    struct policy_result result = {.more = false};
+    enum err err = policy_flush_heat(s->app.policy, NULL, e);
+    do
+        err = err == ERR_NONE ? policy_pass(s->app.policy, &budget, &result, e) : err;
+    while (err == ERR_NONE && result.more && !atomic_load(&s->stopping));
+    return err;
 }
 
 static enum err run_slow(void *context, struct error *e)
@@ -316,6 +340,10 @@ static enum err start_threads(struct service *s, struct error *e)
     const struct background_options sweep = {"uploads", sweep_pause_ms(s->config),
                                              run_sweep, s};
     const struct background_options tend = {"copies", WATCH_MS, run_tend, s};
+    const struct background_options scrub = {"scrub", WATCH_MS, run_scrub, s};
+    const struct background_options gc = {"gc", WATCH_MS, run_collector, s};
+    const struct background_options policy = {"policy", s->config->policy_interval_ms,
+                                              run_policy, s};
     enum err err = storage_start(s->app.storage, e);
     if (err == ERR_NONE && s->cluster != NULL)
         err = background_start(&database, &s->database, e);
@@ -325,6 +353,12 @@ static enum err start_threads(struct service *s, struct error *e)
         err = background_start(&sweep, &s->sweep, e);
     if (err == ERR_NONE)
         err = background_start(&tend, &s->tend, e);
+    if (err == ERR_NONE)
+        err = background_start(&policy, &s->policy, e);
+    if (err == ERR_NONE)
+        err = background_start(&gc, &s->gc, e);
+    if (err == ERR_NONE)
+        err = background_start(&scrub, &s->scrubbing, e);
     return err;
 }
 
@@ -341,6 +375,7 @@ static enum err start_http(struct service *s, struct error *e)
     const char *address = http_server_address(s->http);
     log_info("listening", "address", address, NULL);
     storage_watch_users(s->app.storage, read_transfers, s->http);
+    scrub_watch(s->app.scrub, read_transfers, s->http);
     const struct background_options slow = {"connections", WATCH_MS, run_slow, s};
     err = background_start(&slow, &s->slow, e);
     if (err != ERR_NONE)
@@ -411,20 +446,32 @@ void service_stop(struct service *s)
 {
     if (s == NULL)
         return;
+    atomic_store(&s->stopping, true);
     background_stop(s->slow);
+    background_stop(s->policy);
     storage_stop(s->app.storage);
     http_server_stop(s->http);
+    if (s->app.scrub != NULL)
+        scrub_stop(s->app.scrub);
+    background_stop(s->scrubbing);
+    if (s->app.collector != NULL)
+        collector_stop(s->app.collector);
+    background_stop(s->gc);
     background_stop(s->tend);
     background_stop(s->sweep);
     background_stop(s->refresh);
     background_stop(s->database);
     auth_free(s->app.auth);
+    scrub_free(s->app.scrub);
+    collector_free(s->app.collector);
     tensor_indexes_free(s->app.tensors);
+    policy_free(s->app.policy);
     registry_free(s->app.registry);
     storage_close(s->app.storage);
     db_pool_free(s->app.db);
     stop_cluster(s);
     metrics_free(s->app.metrics);
+    read_log_free(s->app.reads);
     if (s->lock >= 0)
         close(s->lock);
     free(s->data_dir);

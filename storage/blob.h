@@ -32,8 +32,8 @@ enum err blob_take(struct storage *storage, const struct digest *digest,
 struct blob_source;
 
 // An open copy of a blob. The descriptor holds its raw bytes from offset 0 and is the
-// caller's own (a duplicate); use it with pread and sendfile only, since the file offset
-// is shared. Where there is none (-1), the bytes come from `source`.
+// caller's own (a duplicate); use it with pread and sendfile only, since the file
+// offset is shared. Where there is none (-1), the bytes come from `source`.
 struct blob_file {
     int fd;
     struct blob_source *source; // owned; NULL: a descriptor

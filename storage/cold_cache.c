@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames and the memory for them. Which frame goes when room is needed: the least
-// recently used of those that no reader is about to want. Where there is none such, the
-// readers that hold the others up get a moment, and then lose their claim.
+// Frames and the memory for them.
 #include "storage/cold_state.h"
 
 #include <assert.h>
@@ -14,8 +12,6 @@
 
 #define DECODERS_MAXIMUM 16u
 #define SLOTS_MINIMUM 3u // one frame that is read, one that is fetched and decoded
-// Slots that reading ahead leaves to readers that come; where there are few, none.
-#define RESERVE 4u
 
 // ---- lists ------------------------------------------------------------------------
 
@@ -68,7 +64,7 @@ static void take_out(struct cold_reads *reads, struct frame *frame)
 
 // ---- slots ------------------------------------------------------------------------
 
-static void *slot_take(struct cold_reads *reads)
+void *slot_take(struct cold_reads *reads)
 {
     assert(reads->slots_used < reads->slots);
     void *slot;
@@ -155,106 +151,10 @@ void frame_fail(struct cold_reads *reads, struct frame *frame)
     frame_free_unused(frame);
 }
 
-// ---- who wants what ---------------------------------------------------------------
-
-static bool reaches(const struct cold_reader *reader, const struct frame *frame,
-                    size_t span)
-{
-    return reader->placement == frame->placement && frame->index >= reader->at &&
-           frame->index < reader->end && frame->index - reader->at <= span;
-}
-
-bool frame_is_wanted(const struct cold_reads *reads, const struct frame *frame)
-{
-    for (const struct cold_reader *r = reads->readers; r != NULL; r = r->next) {
-        if (reaches(r, frame, r->ahead))
-            return true;
-    }
-    return false;
-}
-
-void frames_drop_unwanted(struct cold_reads *reads)
-{
-    for (struct frame *frame = reads->queue.first, *next; frame != NULL; frame = next) {
-        next = frame->next;
-        if (frame->waiters > 0 || frame_is_wanted(reads, frame))
-            continue;
-        frame_list_remove(&reads->queue, frame);
-        frame_fail(reads, frame);
-    }
-}
-
-// By a reader that is at it now, or about to be.
-static bool is_used(const struct frame *frame)
-{
-    return frame->pins > 0 || frame->waiters > 0;
-}
-
-// A reader that comes later to what another has read already finds it still there.
-static bool is_kept(const struct cold_reads *reads, const struct frame *frame)
-{
-    for (const struct cold_reader *r = reads->readers; r != NULL; r = r->next) {
-        if (!r->is_straggler && reaches(r, frame, reads->slots))
-            return true;
-    }
-    return is_used(frame);
-}
-
-static void evict(struct cold_reads *reads, struct frame *frame)
+void frame_evict(struct cold_reads *reads, struct frame *frame)
 {
     frame_list_remove(&reads->ready, frame);
     frame_fail(reads, frame);
-}
-
-static void evict_unkept(struct cold_reads *reads, size_t slots)
-{
-    for (struct frame *frame = reads->ready.first, *next; frame != NULL; frame = next) {
-        next = frame->next;
-        if (reads->slots - reads->slots_used >= slots)
-            return;
-        if (!is_kept(reads, frame))
-            evict(reads, frame);
-    }
-}
-
-// Those that keep others waiting lose their claim until they are quick again.
-static void evict_by_force(struct cold_reads *reads, size_t slots)
-{
-    for (struct frame *frame = reads->ready.first, *next; frame != NULL; frame = next) {
-        next = frame->next;
-        if (reads->slots - reads->slots_used >= slots)
-            return;
-        for (struct cold_reader *r = reads->readers; r != NULL; r = r->next) {
-            if (!r->is_waiting && reaches(r, frame, reads->slots))
-                r->is_straggler = true;
-        }
-        if (!is_used(frame))
-            evict(reads, frame);
-    }
-}
-
-static size_t count_room(const struct cold_reads *reads)
-{
-    size_t room = reads->slots - reads->slots_used;
-    for (const struct frame *frame = reads->ready.first; frame != NULL;
-         frame = frame->next)
-        room += !is_kept(reads, frame);
-    return room;
-}
-
-bool frame_make_room(struct cold_reads *reads, struct frame *frame, bool forced)
-{
-    size_t needed = cold_copy_is_encoded(frame->copy) ? 2 : 1;
-    size_t reserve = frame->waiters == 0 && reads->slots > 4 * RESERVE ? RESERVE : 0;
-    if (count_room(reads) >= needed + reserve)
-        evict_unkept(reads, needed);
-    else if (forced)
-        evict_by_force(reads, needed);
-    if (reads->slots - reads->slots_used < needed)
-        return false;
-    frame->bytes = slot_take(reads);
-    frame->stored = needed == 2 ? slot_take(reads) : NULL;
-    return true;
 }
 
 // ---- the whole --------------------------------------------------------------------
@@ -313,7 +213,7 @@ void cold_reads_free(struct cold_reads *reads)
         return;
     stop_threads(reads);
     while (reads->ready.first != NULL)
-        evict(reads, reads->ready.first);
+        frame_evict(reads, reads->ready.first);
     assert(reads->slots_used == 0);
     for (size_t i = 0; i < reads->slots_idle; i++)
         munmap(reads->idle_slots[i], COLD_SLOT_SIZE);

@@ -13,8 +13,8 @@
 #define STACK_SIZE ((size_t)512 << 10)
 #define PARTS_MAXIMUM 8u
 #define PART_MINIMUM ((size_t)64 << 10) // bytes
-// How long a slow reader may keep room from those that wait for some.
-#define STARVED_MS 500
+// How often it is looked at anew who keeps room from those that wait for some.
+#define STARVED_MS 50
 
 // ---- what to do next --------------------------------------------------------------
 
@@ -68,21 +68,13 @@ static struct frame *find_queued(const struct cold_reads *reads, bool waited_for
     return frame;
 }
 
-// The first in the queue that is (not) waited for. *until_ms: when its turn comes
-// whatever others want, where there is no room for it.
-static struct frame *admit(struct cold_reads *reads, bool waited_for, int64_t *until_ms)
+// The first in the queue that is (not) waited for. *starved: there is no room for it.
+static struct frame *admit(struct cold_reads *reads, bool waited_for, bool *starved)
 {
     struct frame *frame = find_queued(reads, waited_for);
-    if (frame == NULL)
+    *starved = frame != NULL && !frame_make_room(reads, frame);
+    if (frame == NULL || *starved)
         return NULL;
-    int64_t now_ms = clock_monotonic_ms();
-    bool forced = frame->starved_ms > 0 && now_ms >= frame->starved_ms + STARVED_MS;
-    if (!frame_make_room(reads, frame, forced)) {
-        if (frame->starved_ms == 0 || forced)
-            frame->starved_ms = now_ms;
-        *until_ms = frame->starved_ms + STARVED_MS;
-        return NULL;
-    }
     frame_list_remove(&reads->queue, frame);
     frame->state = FRAME_FETCHING;
     frame->parts = count_parts(reads, frame);
@@ -90,16 +82,17 @@ static struct frame *admit(struct cold_reads *reads, bool waited_for, int64_t *u
     return frame;
 }
 
-static struct frame *choose(struct cold_reads *reads, int64_t *until_ms)
+// *starved: somebody waits and there is no room.
+static struct frame *choose(struct cold_reads *reads, bool *starved)
 {
-    int64_t ignored;
-    *until_ms = 0;
+    bool ignored;
+    *starved = false;
     struct frame *frame = find_begun(reads, true);
     if (frame == NULL)
-        frame = admit(reads, true, until_ms);
+        frame = admit(reads, true, starved);
     if (frame == NULL)
         frame = find_begun(reads, false);
-    if (frame == NULL && *until_ms == 0)
+    if (frame == NULL && !*starved)
         frame = admit(reads, false, &ignored);
     return frame;
 }
@@ -201,13 +194,13 @@ static void run_part(struct cold_reads *reads, struct frame *frame)
 
 // ---- threads ----------------------------------------------------------------------
 
-static void wait_for_work(struct cold_reads *reads, int64_t until_ms)
+static void wait_for_work(struct cold_reads *reads, bool starved)
 {
     reads->threads_idle++;
-    if (until_ms == 0) {
+    if (!starved) {
         pthread_cond_wait(&reads->work, &reads->lock);
     } else {
-        struct timespec until = clock_deadline(until_ms);
+        struct timespec until = clock_deadline(clock_monotonic_ms() + STARVED_MS);
         pthread_cond_timedwait(&reads->work, &reads->lock, &until);
     }
     reads->threads_idle--;
@@ -218,12 +211,12 @@ static void *run(void *context)
     struct cold_reads *reads = context;
     pthread_mutex_lock(&reads->lock);
     while (!reads->stopping) {
-        int64_t until_ms;
-        struct frame *frame = choose(reads, &until_ms);
+        bool starved;
+        struct frame *frame = choose(reads, &starved);
         if (frame != NULL)
             run_part(reads, frame);
         else
-            wait_for_work(reads, until_ms);
+            wait_for_work(reads, starved);
     }
     pthread_mutex_unlock(&reads->lock);
     return NULL;

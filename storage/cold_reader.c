@@ -11,8 +11,6 @@
 #include "storage/cold_state.h"
 
 #define AHEAD_FIRST 2u // chunks, before it is known that they will be wanted
-// A reader that takes a chunk in this time holds nobody up.
-#define QUICK_MS 1000
 
 // ---- the list of readers ----------------------------------------------------------
 
@@ -77,14 +75,25 @@ static size_t ahead_maximum(const struct cold_reads *reads)
     return share < reads->threads_maximum ? share : reads->threads_maximum;
 }
 
+// How long it has taken for a chunk, once it has one behind it.
+static void learn(struct cold_reader *reader, int64_t took_ms)
+{
+    reader->took_ms =
+        reader->taken == 0 ? took_ms : (3 * reader->took_ms + took_ms) / 4;
+    reader->taken++;
+    if (took_ms < reader->quick_ms)
+        reader->is_straggler = false;
+}
+
 static void move_to(struct cold_reader *reader, size_t index)
 {
     if (index == reader->at)
         return;
     int64_t now_ms = clock_monotonic_ms();
-    reader->ahead = index == reader->at + 1 ? reader->ahead * 2 + 1 : AHEAD_FIRST;
-    if (now_ms - reader->at_ms < QUICK_MS)
-        reader->is_straggler = false;
+    bool is_next = index == reader->at + 1;
+    if (is_next)
+        learn(reader, now_ms - reader->at_ms);
+    reader->ahead = is_next ? reader->ahead * 2 + 1 : AHEAD_FIRST;
     reader->at = index;
     reader->at_ms = now_ms;
 }
@@ -129,9 +138,11 @@ static enum err wait_for(struct cold_reader *reader, struct frame *frame,
     if (!fetch_wake(reads))
         return error_set(e, ERR_UNAVAILABLE, "no thread can be started");
     reader->is_waiting = true;
+    reader->wait_ms = clock_monotonic_ms();
     while (frame->state != FRAME_READY && frame->state != FRAME_FAILED)
         pthread_cond_wait(&frame->changed, &reads->lock);
     reader->is_waiting = false;
+    reader->at_ms += clock_monotonic_ms() - reader->wait_ms;
     if (frame->state == FRAME_READY)
         return ERR_NONE;
     return error_set(e, frame->error.code, "%s", frame->error.detail);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the cache of cold chunks consists of, for cold_cache.c (frames and the memory
-// for them), cold_fetch.c (threads) and cold_reader.c alone. One lock guards it all; it
+// for them), cold_room.c (what goes when memory is short), cold_fetch.c (threads) and
+// cold_reader.c alone. One lock guards it all; it
 // is never held across a read, a decoding or a copy of bytes.
 #pragma once
 
@@ -30,7 +31,6 @@ struct frame {
     unsigned pins;      // readers that copy from it now
     unsigned parts, parts_begun, parts_ended;
     bool given_up;         // no further part begins
-    int64_t starved_ms;    // since when it waits for room, or 0
     unsigned char *bytes;  // a slot, from FETCHING on
     unsigned char *stored; // a slot, while FETCHING and encoded
     struct error error;    // of FAILED
@@ -50,10 +50,14 @@ struct cold_reader {
     uint64_t serial;
     size_t at, end;
     size_t ahead;
-    int64_t at_ms; // since when it is there
-    size_t shared; // index + 1 of the last chunk counted as shared
+    int64_t at_ms;   // since when it is there, later by the time that it has waited
+    int64_t wait_ms; // since when it waits, while it does
+    int64_t took_ms; // for a chunk, waiting not counted, lately
+    unsigned taken;  // chunks that this is known from
+    size_t shared;   // index + 1 of the last chunk counted as shared
     bool is_waiting;
-    bool is_straggler; // has held others up: what it wants is not kept for it
+    bool is_straggler; // has held others up: what it will want is not kept for it
+    int64_t quick_ms;  // until it takes a chunk in this time
 };
 
 #define FRAME_BUCKETS 256u
@@ -83,21 +87,25 @@ struct cold_reads {
 
 void frame_list_append(struct frame_list *list, struct frame *frame);
 void frame_list_remove(struct frame_list *list, struct frame *frame);
+void *slot_take(struct cold_reads *reads); // there is one
 // The frame that the reader asks for: the one that is there, or a new one, queued.
 struct frame *frame_request(struct cold_reader *reader, size_t index);
-// Room for a queued frame's bytes. `forced`: at the expense of those who may still want
-// what goes. False: there is none now.
-bool frame_make_room(struct cold_reads *reads, struct frame *frame, bool forced);
+void frame_give_stored(struct cold_reads *reads, struct frame *frame);
+void frame_give_memory(struct cold_reads *reads, struct frame *frame);
+// Gives its memory back and takes it out of the table; freed once nobody looks at it.
+// No part of it is under way.
+void frame_fail(struct cold_reads *reads, struct frame *frame);
+void frame_evict(struct cold_reads *reads, struct frame *frame); // a READY one
+void frame_free_unused(struct frame *frame);
+
+// ---- cold_room.c; all with the lock held ----------------------------------------
+
 // Whether a reader wants it now.
 bool frame_is_wanted(const struct cold_reads *reads, const struct frame *frame);
 // Takes queued frames away that nobody wants any more.
 void frames_drop_unwanted(struct cold_reads *reads);
-// Gives its memory back and takes it out of the table; freed once nobody looks at it.
-// No part of it is under way.
-void frame_fail(struct cold_reads *reads, struct frame *frame);
-void frame_give_stored(struct cold_reads *reads, struct frame *frame);
-void frame_give_memory(struct cold_reads *reads, struct frame *frame);
-void frame_free_unused(struct frame *frame);
+// Room for a queued frame's bytes. False: there is none now; ask again soon.
+bool frame_make_room(struct cold_reads *reads, struct frame *frame);
 
 // ---- cold_fetch.c; with the lock held -------------------------------------------
 

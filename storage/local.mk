@@ -20,6 +20,7 @@ libstrata_storage_la_SOURCES = \
     %D%/cold_fetch.c \
     %D%/cold_reader.c \
     %D%/cold_reader.h \
+    %D%/cold_room.c \
     %D%/cold_state.h \
     %D%/event.c \
     %D%/event.h \
@@ -27,6 +28,9 @@ libstrata_storage_la_SOURCES = \
     %D%/flush.h \
     %D%/follower.c \
     %D%/follower.h \
+    %D%/gc.c \
+    %D%/gc.h \
+    %D%/gc_orphans.c \
     %D%/move.c \
     %D%/move.h \
     %D%/move_row.c \
@@ -60,6 +64,8 @@ libstrata_storage_la_SOURCES = \
     %D%/s3_writer.h \
     %D%/s3_xml.c \
     %D%/s3_xml.h \
+    %D%/scrub.c \
+    %D%/scrub.h \
     %D%/state.h \
     %D%/status.c \
     %D%/status.h \

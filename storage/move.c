@@ -106,7 +106,29 @@ struct present {
     uint64_t size;
     bool ready[TIER_COUNT];
     enum tier hottest;
+    bool is_moving;           // by moves before this one
+    enum tier hottest_coming; // of their targets
 };
+
+// What moves before this one will bring.
+static enum err look_ahead(struct db *db, struct storage *storage,
+                           const struct digest *digest, struct present *present,
+                           struct error *e)
+{
+    static const char sql[] = "SELECT DISTINCT to_tier FROM moves WHERE sha256 = $1"
+                              " AND node_id = $2 AND finished_at IS NULL";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(
+        db, sql, DB_PARAMS(DB_DIGEST(digest), DB_INT(storage->options.node)), &rows, e);
+    present->hottest_coming = TIER_COLD;
+    for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
+        enum tier tier;
+        present->is_moving = true;
+        if (tier_parse(db_text(rows, i, 0), &tier) && tier < present->hottest_coming)
+            present->hottest_coming = tier;
+    }
+    return err;
+}
 
 // The blob's row is locked, so that two moves of it begin one after the other.
 static enum err look(struct db *db, struct storage *storage,
@@ -139,7 +161,7 @@ static enum err look(struct db *db, struct storage *storage,
         if (tier < present->hottest)
             present->hottest = tier;
     }
-    return ERR_NONE;
+    return look_ahead(db, storage, digest, present, e);
 }
 
 // The active move with the same effect.
@@ -183,10 +205,11 @@ static enum err raise_priority(struct db *db, const struct move *move,
                    NULL, e);
 }
 
+// What is under way may still take it away again.
 static bool is_reached(const struct present *present,
                        const struct move_request *request)
 {
-    return present->ready[request->to] &&
+    return !present->is_moving && present->ready[request->to] &&
            (!request->drops || present->hottest >= request->to);
 }
 
@@ -231,21 +254,34 @@ static enum err hold(struct db *db, struct storage *storage,
                    NULL, e);
 }
 
+// Somebody who asks for a tier wants the blob there and nowhere above: a demotion drops
+// what is above, a promotion keeps what is below.
+static bool is_demotion(const struct present *present, enum tier to)
+{
+    return present->hottest < to ||
+           (present->is_moving && present->hottest_coming < to);
+}
+
 enum err move_begin_in(struct db *db, struct storage *storage,
-                       const struct move_request *request, struct move *move,
+                       const struct move_request *asked, struct move *move,
                        struct error *e)
 {
     struct present present;
+    struct move_request request = *asked;
     bool found = false;
-    enum err err = look(db, storage, &request->digest, &present, e);
-    if (err == ERR_NONE && request->cause == MOVE_EXPLICIT)
-        err = hold(db, storage, request, e);
+    enum err err = look(db, storage, &request.digest, &present, e);
+    // The policy asks again for what is held, which does not hold it longer.
+    if (err == ERR_NONE && request.cause == MOVE_EXPLICIT &&
+        request.principal_id != 0) {
+        request.drops = is_demotion(&present, request.to);
+        err = hold(db, storage, &request, e);
+    }
     if (err == ERR_NONE)
-        err = find_active(db, storage, request, move, &found, e);
+        err = find_active(db, storage, &request, move, &found, e);
     if (err != ERR_NONE)
         return err;
-    return found ? raise_priority(db, move, request->cause, e)
-                 : insert(db, storage, request, &present, move, e);
+    return found ? raise_priority(db, move, request.cause, e)
+                 : insert(db, storage, &request, &present, move, e);
 }
 
 struct beginning {

@@ -52,8 +52,8 @@ struct move_request {
     struct digest digest;
     enum tier to;
     enum move_cause cause;
-    const char *rule;     // or NULL
-    bool drops;           // copies above `to` go
+    const char *rule; // or NULL
+    bool drops; // copies above `to` go; of somebody's MOVE_EXPLICIT: found out here
     int64_t principal_id; // 0: nobody, the policy
 };
 

@@ -11,7 +11,6 @@
 #include "common/clock.h"
 
 #define SHARDS 16
-#define ONE_READ_US 1000000
 
 // `slots` holds places in `entries`, from 1 on; it is never more than half full, so
 // that a search ends.
@@ -77,8 +76,7 @@ static struct read_entry *entry_of(struct shard *shard, const struct digest *dig
     }
     struct read_entry *entry = &shard->entries[shard->count++];
     shard->slots[slot] = (uint32_t)shard->count;
-    *entry = (struct read_entry){
-        .digest = *digest, .first_us = now_us, .last_us = now_us - ONE_READ_US};
+    *entry = (struct read_entry){.digest = *digest, .first_us = now_us};
     return entry;
 }
 
@@ -95,11 +93,9 @@ void read_log_note(struct read_log *log, const struct digest *digest, enum tier 
         shard->dropped++;
         return;
     }
+    entry->reads++;
     entry->bytes += bytes;
-    if (now_us - entry->last_us >= ONE_READ_US || now_us < entry->last_us) {
-        entry->reads++;
-        entry->last_us = now_us;
-    }
+    entry->last_us = now_us;
 }
 
 static void take_shard(struct shard *shard, struct shard *taken)

@@ -17,9 +17,7 @@ struct read_log;
 struct read_log *read_log_new(size_t blobs_maximum);
 void read_log_free(struct read_log *log); // NULL is allowed
 
-// One read of a blob, or of a part of it. A reader that asks for many ranges one after
-// the other is not hotter than one that asks once: reads of one blob within a second
-// count once, their bytes all.
+// One request for a blob, or for a part of it.
 void read_log_note(struct read_log *log, const struct digest *digest, enum tier tier,
                    uint64_t bytes);
 

@@ -112,6 +112,24 @@ static enum err read_placements(struct repair *r, struct db *db, struct error *e
     return err;
 }
 
+// What GC has deleted the rows of, and has still to remove.
+static enum err read_garbage(struct repair *r, struct db *db, struct error *e)
+{
+    static const char sql[] =
+        "SELECT id, sha256 FROM garbage WHERE node_id = $1 AND tier = $2";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(
+        db, sql, DB_PARAMS(DB_INT(r->tier->node), DB_TEXT(tier_name(r->tier->tier))),
+        &rows, e);
+    for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
+        struct known *k = add_known(r);
+        k->id = db_int(rows, i, 0);
+        k->has_digest = db_digest(rows, i, 1, &k->digest);
+        k->kind = KNOWN_PLACEMENT;
+    }
+    return err;
+}
+
 static enum known_kind kind_of(const char *state)
 {
     if (strcmp(state, "open") == 0)
@@ -125,7 +143,8 @@ static enum err read_uploads(struct repair *r, struct db *db, struct error *e)
     static const char sql[] =
         "SELECT placement_id, id, state, sha256, resumable FROM uploads u"
         " WHERE node_id = $1 AND tier = $2 AND NOT EXISTS"
-        " (SELECT 1 FROM placements p WHERE p.id = u.placement_id)";
+        " (SELECT 1 FROM placements p WHERE p.id = u.placement_id)"
+        " AND NOT EXISTS (SELECT 1 FROM garbage g WHERE g.id = u.placement_id)";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(
         db, sql,
@@ -169,6 +188,8 @@ static enum err read_rows(struct repair *r, struct error *e)
         err = read_placements(r, db, e);
     if (err == ERR_NONE)
         err = read_uploads(r, db, e);
+    if (err == ERR_NONE)
+        err = read_garbage(r, db, e);
     if (err == ERR_NONE && r->known_count > 0)
         qsort(r->known, r->known_count, sizeof *r->known, compare_known);
     return err;

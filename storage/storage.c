@@ -107,7 +107,7 @@ void storage_close(struct storage *s)
 {
     if (s == NULL)
         return;
-    movers_stop(s->movers);
+    movers_free(s->movers);
     follower_free(s->follower);
     upload_table_free(s->uploads);
     cache_free(s->chains);
@@ -130,7 +130,7 @@ enum err storage_start(struct storage *storage, struct error *e)
 void storage_stop(struct storage *storage)
 {
     if (storage != NULL)
-        movers_stop(steal_ptr(storage->movers));
+        movers_stop(storage->movers);
 }
 
 void storage_watch_users(struct storage *storage, unsigned (*transfers)(void *context),
@@ -154,4 +154,9 @@ int64_t storage_uploads_open(struct storage *storage)
 int64_t storage_files_missing(struct storage *storage)
 {
     return (int64_t)atomic_load(&storage->missing_files);
+}
+
+void storage_count_cold_reads(struct storage *storage, struct cold_reads_counts *counts)
+{
+    cold_reads_count(storage->cold_reads, counts);
 }

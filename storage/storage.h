@@ -25,16 +25,16 @@ struct storage_options {
     const char *data_dir;
     struct storage_tier_options tiers[TIER_COUNT];
     struct tier_s3_options *bucket; // of the cold tier; NULL: it is a directory
-    int64_t node;              // this node's id
-    uint64_t max_blob_size;    // bytes
-    int64_t upload_expiry_s;   // an upload nobody finishes
-    int64_t lease_s;           // how long "here" is kept for the caller
-    unsigned descriptor_cache; // open files kept for reads
-    uint64_t cold_cache;       // bytes of chunks of the cold tier
-    unsigned movers;           // moves at once
-    uint64_t move_bandwidth;   // bytes a second of all moves, 0 = no limit
-    int64_t move_hold_s;       // how long an explicit move holds
-    int64_t protect_after_s;   // until every referenced blob is in the bucket
+    int64_t node;                   // this node's id
+    uint64_t max_blob_size;         // bytes
+    int64_t upload_expiry_s;        // an upload nobody finishes
+    int64_t lease_s;                // how long "here" is kept for the caller
+    unsigned descriptor_cache;      // open files kept for reads
+    uint64_t cold_cache;            // bytes of chunks of the cold tier
+    unsigned movers;                // moves at once
+    uint64_t move_bandwidth;        // bytes a second of all moves, 0 = no limit
+    int64_t move_hold_s;            // how long an explicit move holds
+    int64_t protect_after_s;        // until every referenced blob is in the bucket
     int64_t cold_delete_after_s;
 };
 
@@ -70,3 +70,6 @@ void storage_add_metrics(struct storage *storage, struct metrics *metrics);
 // placement without its file.
 int64_t storage_uploads_open(struct storage *storage);
 int64_t storage_files_missing(struct storage *storage);
+struct cold_reads_counts; // storage/cold_cache.h
+void storage_count_cold_reads(struct storage *storage,
+                              struct cold_reads_counts *counts);

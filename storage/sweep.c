@@ -74,10 +74,13 @@ static enum err sweep_one(struct storage *storage, const char *id, struct error 
     return err;
 }
 
+// Nothing but its lease may have named a blob.
 static enum err drop_leases(struct storage *storage, struct error *e)
 {
     static const char sql[] =
-        "DELETE FROM leases WHERE until < now() - interval '1 day'";
+        "WITH gone AS (DELETE FROM leases WHERE until < now() RETURNING sha256)"
+        " INSERT INTO gc_candidates (sha256) SELECT DISTINCT sha256 FROM gone"
+        " ON CONFLICT DO NOTHING";
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     return err != ERR_NONE ? err : db_exec(db, sql, DB_NO_PARAMS, NULL, e);

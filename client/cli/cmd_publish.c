@@ -82,6 +82,8 @@ enum strata_status cmd_publish(struct invocation *invocation, struct strata_erro
     CLEANUP(session_close) struct strata_client *client = NULL;
     enum strata_status status = set_places(invocation, &publish, e);
     if (status == STRATA_OK)
+        status = option_tier(invocation, OPTION_OPTIONAL, &publish.tier, e);
+    if (status == STRATA_OK)
         status = origins_read(invocation, &origins, e);
     if (status == STRATA_OK)
         status = session_open(invocation, &client, e);
@@ -109,13 +111,14 @@ enum strata_status cmd_publish(struct invocation *invocation, struct strata_erro
 
 static enum strata_status upload_one(const struct invocation *invocation,
                                      struct strata_client *client, const char *path,
-                                     json_t *files, struct strata_error *e)
+                                     const char *tier, json_t *files,
+                                     struct strata_error *e)
 {
     struct progress progress;
     progress_init(&progress, "sent", option_given(invocation, "quiet"));
     const struct strata_watch watch = {.progress = progress_show, .context = &progress};
     AUTO_FREE char *text = NULL;
-    enum strata_status status = strata_upload(client, path, &watch, &text, e);
+    enum strata_status status = strata_upload(client, path, tier, &watch, &text, e);
     progress_end(&progress);
     if (status != STRATA_OK)
         return status;
@@ -132,10 +135,14 @@ static enum strata_status upload_one(const struct invocation *invocation,
 enum strata_status cmd_upload(struct invocation *invocation, struct strata_error *e)
 {
     CLEANUP(session_close) struct strata_client *client = NULL;
-    enum strata_status status = session_open(invocation, &client, e);
+    const char *tier = NULL;
+    enum strata_status status = option_tier(invocation, OPTION_OPTIONAL, &tier, e);
+    if (status == STRATA_OK)
+        status = session_open(invocation, &client, e);
     AUTO_JSON json_t *files = json_array();
     for (int i = 0; status == STRATA_OK && i < invocation->argument_count; i++)
-        status = upload_one(invocation, client, invocation->arguments[i], files, e);
+        status =
+            upload_one(invocation, client, invocation->arguments[i], tier, files, e);
     if (status != STRATA_OK || !option_given(invocation, "json"))
         return status;
     AUTO_JSON json_t *document = json_pack("{s:O}", "files", files);

@@ -14,26 +14,6 @@
 #include "common/json_text.h"
 
 #define PAGE 1000
-#define DAY_CHARACTERS 10 // of a time: 2026-11-22
-
-static enum strata_status print_document(const json_t *json, struct strata_error *e)
-{
-    AUTO_FREE char *text = json_text_dump(json, NULL);
-    return print_json(text, e);
-}
-
-static char *size_text(const json_t *object, const char *key)
-{
-    char text[SIZE_TEXT];
-    size_format((uint64_t)json_integer_value(json_object_get(object, key)), text);
-    return alloc_copy(text);
-}
-
-static char *day_text(const json_t *object, const char *key)
-{
-    AUTO_FREE char *text = member_text(object, key);
-    return alloc_copy_n(text, DAY_CHARACTERS);
-}
 
 // "prod, staging"
 static char *join(const json_t *texts)
@@ -46,18 +26,12 @@ static char *join(const json_t *texts)
     return all.size > 0 ? buf_steal(&all) : alloc_copy("-");
 }
 
-static void add_titles(struct table *table, const char *const *titles)
-{
-    for (size_t i = 0; i < table->columns; i++)
-        table_add(table, alloc_copy(titles[i]));
-}
-
 static void print_models(const json_t *document)
 {
     static const char *const titles[] = {"MODEL", "LATEST", "VERSIONS", "CREATED",
                                          "DESCRIPTION"};
     struct table table = {.columns = ARRAY_SIZE(titles)};
-    add_titles(&table, titles);
+    table_add_titles(&table, titles);
     size_t i;
     json_t *model;
     json_array_foreach(json_object_get(document, "models"), i, model)
@@ -65,7 +39,7 @@ static void print_models(const json_t *document)
         table_add(&table, member_text(model, "model"));
         table_add(&table, member_text(model, "latest"));
         table_add(&table, member_text(model, "versions"));
-        table_add(&table, day_text(model, "created_at"));
+        table_add(&table, member_day(model, "created_at"));
         table_add(&table, member_text(model, "description"));
     }
     table_print(&table);
@@ -76,7 +50,7 @@ static void print_versions(const json_t *document)
     static const char *const titles[] = {"VERSION", "CREATED", "BY",         "FILES",
                                          "SIZE",    "ALIASES", "DESCRIPTION"};
     struct table table = {.columns = ARRAY_SIZE(titles)};
-    add_titles(&table, titles);
+    table_add_titles(&table, titles);
     size_t i;
     json_t *version;
     json_array_foreach(json_object_get(document, "versions"), i, version)
@@ -84,10 +58,10 @@ static void print_versions(const json_t *document)
         bool yanked = json_is_object(json_object_get(version, "yanked"));
         AUTO_FREE char *number = member_text(version, "version");
         table_add(&table, alloc_printf("%s%s", number, yanked ? " (yanked)" : ""));
-        table_add(&table, day_text(version, "created_at"));
+        table_add(&table, member_day(version, "created_at"));
         table_add(&table, member_text(version, "created_by"));
         table_add(&table, member_text(version, "files_count"));
-        table_add(&table, size_text(version, "size"));
+        table_add(&table, member_size(version, "size"));
         table_add(&table, join(json_object_get(version, "aliases")));
         table_add(&table, member_text(version, "description"));
     }
@@ -155,7 +129,7 @@ static void print_tensors(const json_t *document)
 {
     static const char *const titles[] = {"NAME", "DTYPE", "SHAPE", "SIZE", "FILE"};
     struct table table = {.columns = ARRAY_SIZE(titles)};
-    add_titles(&table, titles);
+    table_add_titles(&table, titles);
     size_t i;
     json_t *tensor;
     json_array_foreach(json_object_get(document, "tensors"), i, tensor)
@@ -163,7 +137,7 @@ static void print_tensors(const json_t *document)
         table_add(&table, member_text(tensor, "name"));
         table_add(&table, member_text(tensor, "dtype"));
         table_add(&table, member_text(tensor, "shape"));
-        table_add(&table, size_text(tensor, "length"));
+        table_add(&table, member_size(tensor, "length"));
         table_add(&table, member_text(tensor, "file"));
     }
     table_print(&table);
@@ -247,7 +221,7 @@ static void print_files(const json_t *version)
     putchar('\n');
     json_array_foreach(json_object_get(version, "files"), i, file)
     {
-        table_add(&table, size_text(file, "size"));
+        table_add(&table, member_size(file, "size"));
         table_add(&table, member_text(file, "sha256"));
         table_add(&table, member_text(file, "path"));
     }
@@ -259,7 +233,7 @@ static void print_version(const json_t *version)
     AUTO_FREE char *model = member_text(version, "model");
     AUTO_FREE char *number = member_text(version, "version");
     AUTO_FREE char *aliases = join(json_object_get(version, "aliases"));
-    AUTO_FREE char *size = size_text(version, "size");
+    AUTO_FREE char *size = member_size(version, "size");
     const json_t *yanked = json_object_get(version, "yanked");
     print_line("%-12s %s@%s", "version", model, number);
     if (json_is_object(yanked))
@@ -316,7 +290,7 @@ enum strata_status cmd_rm(struct invocation *invocation, struct strata_error *e)
     AUTO_FREE char *model = member_text(json, "model");
     AUTO_FREE char *number = member_text(json, "version");
     AUTO_FREE char *until = member_text(json, "purge_at");
-    AUTO_FREE char *bytes = size_text(json, "bytes");
+    AUTO_FREE char *bytes = member_size(json, "bytes");
     print_line("%s@%s is deleted; until %s it can be restored, then %s are freed",
                model, number, until, bytes);
     return STRATA_OK;
@@ -380,7 +354,7 @@ enum strata_status cmd_alias_history(struct invocation *invocation,
         return print_document(document, e);
     static const char *const titles[] = {"VERSION", "SET", "BY"};
     struct table table = {.columns = ARRAY_SIZE(titles)};
-    add_titles(&table, titles);
+    table_add_titles(&table, titles);
     size_t i;
     json_t *entry;
     json_array_foreach(json_object_get(document, "history"), i, entry)

@@ -18,6 +18,12 @@
     {                                                                                  \
         NULL, '\0', NULL, NULL, false                                                  \
     }
+#define TIER VALUE("tier", 't', "TIER", "hot, warm or cold; required")
+#define WAIT FLAG("wait", 'w', "show how the moves go on until they have ended")
+#define UPLOAD_TIER                                                                    \
+    VALUE("tier", '\0', "TIER",                                                        \
+          "where bytes that are sent go: hot (default), warm or\n"                     \
+          "cold; what is there already stays where it is")
 #define JOBS VALUE("jobs", 'j', "N", "connections at once (default 4)")
 
 static const struct option_spec login_options[] = {
@@ -40,7 +46,7 @@ static const struct option_spec publish_options[] = {
     VALUE("run-id", '\0', "ID", "the run's name"),
     VALUE("commit", '\0', "SHA", "the code that made it"),
     VALUE("repository", '\0', "URL", "where that code is"),
-    VALUE("tier", '\0', "TIER", "where the bytes go: hot"),
+    UPLOAD_TIER,
     VALUE("idempotency-key", '\0', "KEY",
           "the same key and request are one version, ever"),
     VALUE("files", '\0', "LIST",
@@ -69,6 +75,49 @@ static const char publish_details[] =
     "the same version.";
 
 static const struct option_spec transfer_options[] = {JOBS, END};
+static const struct option_spec upload_options[] = {UPLOAD_TIER, JOBS, END};
+
+static const struct option_spec pin_options[] = {
+    TIER,
+    VALUE("until", '\0', "TIME",
+          "when the pin ends, as 2027-01-31T00:00:00Z (default:\n"
+          "when it is removed)"),
+    END,
+};
+
+static const struct option_spec prefetch_options[] = {
+    TIER,
+    LIST("files", '\0', "PATTERN",
+         "only paths that fit: * any characters, ? one;\nrepeatable"),
+    WAIT,
+    END,
+};
+
+static const struct option_spec moves_options[] = {
+    VALUE("state", '\0', "STATE",
+          "only those that are queued, copying, verifying, done,\n"
+          "failed or cancelled"),
+    END,
+};
+
+static const struct option_spec move_options[] = {TIER, WAIT, END};
+
+static const struct option_spec rules_options[] = {
+    FLAG("dry-run", 'n', "only say what the rules would do"),
+    END,
+};
+
+static const struct option_spec gc_options[] = {
+    FLAG("dry-run", 'n', "only say what would be deleted"),
+    FLAG("wait", 'w', "until the run has ended, and say what it did"),
+    END,
+};
+
+static const char move_details[] =
+    "A promotion adds copies and keeps those below; a demotion drops those above. The\n"
+    "bytes stay there against rules and heat for a day (the server's `move_hold`). "
+    "The\n"
+    "moves go on in the server, whether --wait is given or not.";
 
 static const struct option_spec pull_options[] = {
     LIST("include", '\0', "PATTERN",
@@ -96,6 +145,23 @@ static const struct option_spec cat_options[] = {
     END,
 };
 
+static const struct option_spec decode_options[] = {
+    VALUE("output", 'o', "FILE",
+          "write to FILE, which appears under its name when it is\n"
+          "whole, instead of standard output"),
+    VALUE("jobs", 'j', "N", "threads (default: one a processor)"),
+    END,
+};
+
+static const char decode_details[] =
+    "FILE is an object of the cold tier in its encoding, from a bucket or a "
+    "directory,\n"
+    "brought here by any means; no server is asked. Each chunk is verified against "
+    "the\n"
+    "blob's SHA-256, which FILE names, before it is written. The format is described "
+    "in\n"
+    "docs/COLD-FORMAT.md. An object that is stored raw is the blob itself.";
+
 static const struct option_spec rm_options[] = {
     FLAG("force", 'f', "although aliases or children hang on it"),
     END,
@@ -120,7 +186,7 @@ const struct command commands[] = {
      publish_details, publish_options, 1, 2, cmd_publish},
     {"upload", "FILE...", "Send files without publishing them",
      "Prints a line \"SHA256  PATH\" for each, for `strata publish --files`.",
-     transfer_options, 1, 100000, cmd_upload},
+     upload_options, 1, 100000, cmd_upload},
     {"pull", "REF [DIR]", "Bring a version's files into a folder", pull_details,
      pull_options, 1, 2, cmd_pull},
     {"ls", "[MODEL]", "List models, or a model's versions", NULL, NULL, 0, 1, cmd_ls},
@@ -137,9 +203,44 @@ const struct command commands[] = {
      NULL, 1, 1, cmd_tensors},
     {"cat", "REF PATH", "Write a file of a version to standard output",
      "The bytes are verified before they are written.", cat_options, 2, 2, cmd_cat},
+    {"decode", "FILE", "Turn an object of the cold tier back into its blob",
+     decode_details, decode_options, 1, 1, cmd_decode},
     {"verify", "REF | DIR REF", "Check every chunk of a version",
      "With REF alone, of what the server sends; with DIR as well, of the files there.",
      transfer_options, 1, 2, cmd_verify},
+    {"tiers", "", "Show how full each tier is and what it serves", NULL, NULL, 0, 0,
+     cmd_tiers},
+    {"placements", "REF PATH | SHA256", "Say where a file lies, why, and what is next",
+     NULL, NULL, 1, 2, cmd_placements},
+    {"pin", "REF | SHA256", "Keep a version or a blob on a tier",
+     "The moves begin at once. An alias is resolved now: the pin stays with the "
+     "version.",
+     pin_options, 1, 1, cmd_pin},
+    {"pin ls", "", "List pins", NULL, NULL, 0, 0, cmd_pin_ls},
+    {"pin rm", "ID", "Remove a pin", NULL, NULL, 1, 1, cmd_pin_rm},
+    {"prefetch", "REF", "Bring a version to a tier now",
+     "In the order in which a loader reads the files. Nothing is held there; a pin "
+     "does "
+     "that.",
+     prefetch_options, 1, 1, cmd_prefetch},
+    {"moves", "[ls]", "List moves, newest first", NULL, moves_options, 0, 1, cmd_moves},
+    {"moves show", "ID", "Show a move", NULL, NULL, 1, 1, cmd_moves_show},
+    {"moves cancel", "ID", "Cancel a move", NULL, NULL, 1, 1, cmd_moves_cancel},
+    {"moves start", "REF | SHA256", "Move a version or a blob to a tier by hand",
+     move_details, move_options, 1, 1, cmd_moves_start},
+    {"tier-rules get", "", "Print the tier rules, as `tier-rules set` takes them", NULL,
+     NULL, 0, 0, cmd_tier_rules_get},
+    {"tier-rules set", "FILE", "Replace the tier rules by those in FILE",
+     "FILE is JSON, - is standard input.", rules_options, 1, 1, cmd_tier_rules_set},
+    {"tier-rules history", "", "List the rules there were, newest first", NULL, NULL, 0,
+     0, cmd_tier_rules_history},
+    {"gc", "", "Delete what nothing names any more",
+     "The server does so by itself each hour. Deleted versions that are past their "
+     "date "
+     "are\npurged, blobs that neither a version nor a live lease names are deleted "
+     "with "
+     "their files.",
+     gc_options, 0, 0, cmd_gc},
     {"tokens ls", "", "List tokens", NULL, NULL, 0, 0, cmd_tokens_ls},
     {"tokens create", "PRINCIPAL", "Create a token, whose secret is shown this once",
      NULL, token_options, 1, 1, cmd_tokens_create},

@@ -6,9 +6,13 @@ libstrata_cli_la_SOURCES = \
     %D%/byte_range.c \
     %D%/byte_range.h \
     %D%/cmd_access.c \
+    %D%/cmd_decode.c \
+    %D%/cmd_gc.c \
+    %D%/cmd_moves.c \
     %D%/cmd_publish.c \
     %D%/cmd_pull.c \
     %D%/cmd_registry.c \
+    %D%/cmd_tiers.c \
     %D%/commands.c \
     %D%/commands.h \
     %D%/config.c \
@@ -23,6 +27,8 @@ libstrata_cli_la_SOURCES = \
     %D%/progress.h \
     %D%/session.c \
     %D%/session.h \
+    %D%/wait.c \
+    %D%/wait.h \
     $(NULL)
 
 bin_PROGRAMS += strata

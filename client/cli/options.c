@@ -195,6 +195,23 @@ enum strata_status option_number(const struct invocation *invocation, const char
                     most);
 }
 
+enum strata_status option_tier(const struct invocation *invocation,
+                               enum option_need need, const char **tier,
+                               struct strata_error *e)
+{
+    static const char *const tiers[] = {"hot", "warm", "cold"};
+    *tier = option_value(invocation, "tier");
+    if (*tier == NULL)
+        return need == OPTION_OPTIONAL
+                   ? STRATA_OK
+                   : fail_set(e, STRATA_USAGE, "--tier hot, warm or cold is needed");
+    for (size_t i = 0; i < ARRAY_SIZE(tiers); i++) {
+        if (strcmp(*tier, tiers[i]) == 0)
+            return STRATA_OK;
+    }
+    return fail_set(e, STRATA_USAGE, "--tier %s: a tier is hot, warm or cold", *tier);
+}
+
 static void help_option(const struct option_spec *spec, FILE *to)
 {
     AUTO_FREE char *letter =
@@ -234,7 +251,7 @@ void help_all(FILE *to)
           "The command line of the Strata model registry.\n\nCommands:\n",
           to);
     for (const struct command *c = commands; c->name != NULL; c++)
-        fprintf(to, "  %-16s %s\n", c->name, c->summary);
+        fprintf(to, "  %-18s %s\n", c->name, c->summary);
     fputs("\nA REF is ns/name, ns/name@7, ns/name@alias or ns/name@sha256:DIGEST; "
           "without @\nit is the newest version. `strata COMMAND --help` says more.\n"
           "The server and the token come from `strata login`, or from STRATA_URL and\n"

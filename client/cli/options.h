@@ -66,6 +66,12 @@ enum strata_status option_number(const struct invocation *invocation, const char
                                  long least, long most, long otherwise, long *number,
                                  struct strata_error *e);
 
+enum option_need { OPTION_OPTIONAL, OPTION_REQUIRED };
+// --tier: hot, warm or cold; NULL when it is not given.
+enum strata_status option_tier(const struct invocation *invocation,
+                               enum option_need need, const char **tier,
+                               struct strata_error *e);
+
 void help_all(FILE *to);
 void help_command(const struct command *command, FILE *to);
 // All of it in Markdown, for docs/REFERENCE.md.

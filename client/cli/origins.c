@@ -158,9 +158,6 @@ enum strata_status origins_read(const struct invocation *invocation, json_t **re
     static const char *const run[][2] = {{"run-id", "id"}, {"run-url", "url"}};
     static const char *const code[][2] = {{"commit", "commit"},
                                           {"repository", "repository"}};
-    const char *tier = option_value(invocation, "tier");
-    if (tier != NULL && strcmp(tier, "hot") != 0)
-        return fail_set(e, STRATA_USAGE, "--tier %s: only hot takes uploads", tier);
     AUTO_JSON json_t *origins = json_object();
     enum strata_status status = check_text(invocation, e);
     if (status == STRATA_OK)

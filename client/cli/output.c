@@ -8,11 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/progress.h"
 #include "client/lib/fail.h"
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/json_text.h"
 #include "common/names.h"
+
+#define DAY_CHARACTERS 10 // of a time: 2026-11-22
 
 void print_text(FILE *to, const char *text)
 {
@@ -50,10 +53,32 @@ char *member_text(const json_t *object, const char *key)
     return json_text_dump(value, NULL);
 }
 
+char *member_size(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    char text[SIZE_TEXT];
+    if (!json_is_integer(value))
+        return alloc_copy("-");
+    size_format((uint64_t)json_integer_value(value), text);
+    return alloc_copy(text);
+}
+
+char *member_day(const json_t *object, const char *key)
+{
+    AUTO_FREE char *text = member_text(object, key);
+    return alloc_copy_n(text, DAY_CHARACTERS);
+}
+
 void table_add(struct table *table, char *cell)
 {
     table->cells = alloc_grow(table->cells, table->count + 1, sizeof *table->cells);
     table->cells[table->count++] = cell;
+}
+
+void table_add_titles(struct table *table, const char *const *titles)
+{
+    for (size_t i = 0; i < table->columns; i++)
+        table_add(table, alloc_copy(titles[i]));
 }
 
 // Columns that a text takes on a terminal, near enough: code points.
@@ -85,6 +110,12 @@ void table_print(struct table *table)
     }
     free(table->cells);
     *table = (struct table){.columns = table->columns};
+}
+
+enum strata_status print_document(const json_t *json, struct strata_error *e)
+{
+    AUTO_FREE char *text = json_text_dump(json, NULL);
+    return print_json(text, e);
 }
 
 enum strata_status print_json(const char *text, struct strata_error *e)

@@ -23,7 +23,14 @@ struct table {
 void table_add(struct table *table, char *cell); // takes it over
 void table_print(struct table *table);           // and frees
 
+void table_add_titles(struct table *table, const char *const *titles);
+// A member that is a number of bytes, as "1.2 GB"; null as "-". The caller frees.
+char *member_size(const json_t *object, const char *key);
+// The day of a member that is a time, as "2026-11-22". The caller frees.
+char *member_day(const json_t *object, const char *key);
+
 // STRATA_LOCAL when standard output cannot be written.
+enum strata_status print_document(const json_t *json, struct strata_error *e);
 enum strata_status print_json(const char *text, struct strata_error *e);
 // Writes out what was printed. STRATA_LOCAL when standard output did not take it all.
 enum strata_status print_end(struct strata_error *e);

@@ -11,6 +11,8 @@
 #define BAR_WIDTH 24
 #define TERMINAL_EVERY_MS 100
 #define PLAIN_EVERY_MS 5000
+#define LEFT_AFTER_S 1 // before that a rate says little
+#define LEFT_TEXT 48
 
 void size_format(uint64_t bytes, char text[SIZE_TEXT])
 {
@@ -30,6 +32,7 @@ void progress_init(struct progress *progress, const char *verb, bool quiet)
     int64_t now = clock_monotonic_ms();
     *progress = (struct progress){
         .verb = verb,
+        .items = "files",
         .quiet = quiet,
         .terminal = isatty(STDERR_FILENO) == 1,
         .begun_ms = now,
@@ -41,6 +44,23 @@ static uint64_t done_of(const struct strata_progress *now)
 {
     uint64_t done = now->moved + now->present;
     return done < now->total ? done : now->total;
+}
+
+// ", 12 s left"; nothing before it is known.
+static void left_format(const struct strata_progress *now, double seconds,
+                        char text[LEFT_TEXT])
+{
+    text[0] = '\0';
+    if (now->moved == 0 || seconds < LEFT_AFTER_S)
+        return;
+    double rate = (double)now->moved / seconds;
+    double left = (double)(now->total - done_of(now)) / rate;
+    if (left < 100)
+        snprintf(text, LEFT_TEXT, ", %.0f s left", left);
+    else if (left < 100 * 60.0)
+        snprintf(text, LEFT_TEXT, ", %.0f min left", left / 60);
+    else
+        snprintf(text, LEFT_TEXT, ", %.0f h left", left / 3600);
 }
 
 static void draw(const struct progress *progress, const struct strata_progress *now,
@@ -58,12 +78,14 @@ static void draw(const struct progress *progress, const struct strata_progress *
     size_format(now->total, total);
     size_format(seconds > 0 ? (uint64_t)((double)now->moved / seconds) : 0, rate);
     size_format(now->checked, checked);
+    char left[LEFT_TEXT];
+    left_format(now, seconds, left);
     if (now->moved == 0 && now->checked > 0)
         fprintf(stderr, "\r[%s] %3d%%  %s of %s, %s checked\033[K", bar, percent, of,
                 total, checked);
     else
-        fprintf(stderr, "\r[%s] %3d%%  %s of %s %s, %s/s\033[K", bar, percent, of,
-                total, progress->verb, rate);
+        fprintf(stderr, "\r[%s] %3d%%  %s of %s %s, %s/s%s\033[K", bar, percent, of,
+                total, progress->verb, rate, left);
     fflush(stderr);
 }
 
@@ -85,8 +107,8 @@ void progress_show(void *context, const struct strata_progress *now)
     char done[SIZE_TEXT], total[SIZE_TEXT];
     size_format(done_of(now), done);
     size_format(now->total, total);
-    fprintf(stderr, "%s of %s %s, %zu of %zu files\n", done, total, progress->verb,
-            now->files_done, now->files);
+    fprintf(stderr, "%s of %s %s, %zu of %zu %s\n", done, total, progress->verb,
+            now->files_done, now->files, progress->items);
 }
 
 void progress_end(struct progress *progress)

@@ -10,7 +10,8 @@
 #define SIZE_TEXT 32
 
 struct progress {
-    const char *verb; // "sent", "received", "verified"
+    const char *verb;  // "sent", "received", "verified"
+    const char *items; // "files"
     bool quiet;
     bool terminal;
     bool drawn;

@@ -37,7 +37,9 @@ libstrata_client_la_SOURCES = \
     %D%/state_format.c \
     %D%/state_format.h \
     %D%/strata.h \
+    %D%/strata_tiers.h \
     %D%/strata_transfer.h \
+    %D%/tiers.c \
     %D%/version.c \
     %D%/version.h \
     %D%/work.c \
@@ -45,7 +47,7 @@ libstrata_client_la_SOURCES = \
     %D%/work_files.c \
     $(NULL)
 
-include_HEADERS += %D%/strata.h %D%/strata_transfer.h
+include_HEADERS += %D%/strata.h %D%/strata_tiers.h %D%/strata_transfer.h
 pkgconfig_DATA += %D%/strata.pc
 
 lib_LTLIBRARIES += libstrata.la

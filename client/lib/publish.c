@@ -18,13 +18,14 @@ struct totals {
 };
 
 static enum strata_status send_all(struct strata_client *client, struct source *sources,
-                                   size_t count, bool dry_run,
+                                   size_t count, bool dry_run, const char *tier,
                                    const struct strata_watch *watch,
                                    struct totals *totals, struct strata_error *e)
 {
     CLEANUP(send_clear) struct send send;
     send_init(&send, client, sources, count, watch);
     send.dry_run = dry_run;
+    send.tier = tier;
     enum strata_status status = send_run(&send, e);
     totals->sent += send.progress.moved;
     return status;
@@ -38,8 +39,8 @@ static json_t *totals_json(const struct totals *totals)
 }
 
 enum strata_status strata_upload(struct strata_client *client, const char *path,
-                                 const struct strata_watch *watch, char **json,
-                                 struct strata_error *e)
+                                 const char *tier, const struct strata_watch *watch,
+                                 char **json, struct strata_error *e)
 {
     *json = NULL;
     CLEANUP(source_list_clear) struct source_list list = {0};
@@ -51,7 +52,7 @@ enum strata_status strata_upload(struct strata_client *client, const char *path,
     if (status != STRATA_OK)
         return status;
     struct totals totals = {.total = (uint64_t)list.items[0].st.st_size};
-    status = send_all(client, list.items, 1, false, watch, &totals, e);
+    status = send_all(client, list.items, 1, false, tier, watch, &totals, e);
     if (status != STRATA_OK)
         return status;
     char hex[DIGEST_HEX_SIZE];
@@ -94,7 +95,7 @@ static enum strata_status bring_files(struct publishing *p, json_t **files,
     for (size_t i = 0; i < p->sources.count; i++)
         p->totals.total += (uint64_t)p->sources.items[i].st.st_size;
     status = send_all(p->client, p->sources.items, p->sources.count,
-                      p->publish->dry_run, p->watch, &p->totals, e);
+                      p->publish->dry_run, p->publish->tier, p->watch, &p->totals, e);
     for (size_t i = 0; status == STRATA_OK && i < p->sources.count; i++)
         status = source_check(&p->sources.items[i], e);
     if (status == STRATA_OK)
@@ -130,7 +131,8 @@ static enum strata_status send_again(struct publishing *p, const json_t *digests
     }
     if (count == 0)
         return e->status;
-    return send_all(p->client, missing, count, false, p->watch, &p->totals, e);
+    return send_all(p->client, missing, count, false, p->publish->tier, p->watch,
+                    &p->totals, e);
 }
 
 static enum strata_status post(struct publishing *p, const struct ref *model,

@@ -59,7 +59,8 @@ struct send_item {
 struct send {
     struct strata_client *client;
     const struct strata_watch *watch;
-    bool dry_run; // hash only
+    bool dry_run;     // hash only
+    const char *tier; // where the bytes go, NULL: the server's choice
     struct send_item *items;
     size_t count;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Public interface of libstrata, the client library of the Strata model registry: the
 // connection, errors and the calls that move no bytes of models. Uploads, publishing,
-// pulling and reading are in strata_transfer.h.
+// pulling and reading are in strata_transfer.h, tiers and moves in strata_tiers.h.
 //
 // Every call is blocking. Over TLS the program must ignore SIGPIPE. A client may be
 // used by any number of threads at once, except that strata_client_free must be the

@@ -31,15 +31,17 @@ struct strata_watch {
 };
 
 // Brings a file's bytes to the server, for a publish to come. `json` is
-// {"path","sha256","size","sent"}: bytes sent, 0 when all was there.
+// {"path","sha256","size","sent"}: bytes sent, 0 when all was there. `tier` says where
+// they are written, NULL = hot; what is there already stays where it is.
 enum strata_status strata_upload(struct strata_client *client, const char *path,
-                                 const struct strata_watch *watch, char **json,
-                                 struct strata_error *e);
+                                 const char *tier, const struct strata_watch *watch,
+                                 char **json, struct strata_error *e);
 
 struct strata_publish {
     const char *folder; // a folder, or a single file; NULL with `list`
     const char *list;   // instead: a file of lines "<sha256>  <path>", uploaded before
     const char *model;  // ns/name
+    const char *tier;   // where bytes that are sent are written; NULL = hot
     // What else the version has, a JSON object with members of PublishRequest in
     // docs/openapi.yaml (parents, datasets, run, code, params, metrics, tags,
     // description, aliases); NULL = none. What run and code lack is taken from the

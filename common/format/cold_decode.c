@@ -16,7 +16,8 @@
 
 struct cold_decoder {
     ZSTD_DCtx *zstd;
-    uint8_t *content; // of a frame that was split; its memory comes with its first use
+    uint8_t *content; // of a frame that was split
+    size_t capacity;  // of it; grows with what is decoded
 };
 
 struct cold_decoder *cold_decoder_new(void)
@@ -76,8 +77,11 @@ enum err cold_frame_decode(struct cold_decoder *decoder,
     enum err err = cold_regions_parse(stored, frame->regions, frame->size, &regions, e);
     if (err != ERR_NONE)
         return err;
-    if (decoder->content == NULL)
-        decoder->content = alloc_zero(CHAIN_CHUNK_SIZE);
+    if (decoder->capacity < frame->size) {
+        free(steal_ptr(decoder->content));
+        decoder->content = alloc_zero(frame->size);
+        decoder->capacity = frame->size;
+    }
     err = decode_data(decoder, frame, index, stored, decoder->content, e);
     if (err == ERR_NONE)
         cold_regions_join(&regions, decoder->content, bytes);
@@ -105,12 +109,20 @@ struct reader {
     uint8_t *bytes;
 };
 
+static size_t most_stored(const struct cold_layout *layout)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < layout->count; i++)
+        most = layout->frames[i].stored > most ? layout->frames[i].stored : most;
+    return most;
+}
+
 static void *reader_new(void *context)
 {
     const struct decoding *decoding = context;
     struct reader *reader = alloc_zero(sizeof *reader);
     reader->decoder = cold_decoder_new();
-    reader->stored = alloc_zero(COLD_FRAME_MAXIMUM);
+    reader->stored = alloc_zero(most_stored(decoding->layout) + 1);
     reader->bytes = alloc_zero(chain_chunk_size(decoding->chain.size, 0) + 1);
     return reader;
 }

@@ -11,7 +11,9 @@
 #include "common/ordered.h"
 
 #define LEVEL_OTHER 3
-#define LEVEL_WEIGHTS (-50) // hardly looks for repetitions: weights have none
+// Looks for repetitions at one byte in a thousand: weights have none, and a match that
+// is found by chance makes the literals around it dearer.
+#define LEVEL_WEIGHTS (-1000)
 #define ESTIMATE_CHUNKS 16
 #define CONTENT_CHECKSUM_SIZE 4
 

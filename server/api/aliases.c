@@ -124,22 +124,6 @@ enum err alias_get_handler(struct request *request, struct response *response,
     return err;
 }
 
-// If-Match and If-None-Match (RFC 9110, 13.1): `*` or a list of entity tags.
-struct conditions {
-    const char *match;
-    const char *none_match;
-};
-
-// `etag` is NULL when nothing is there, which no list names, not even `*`.
-static bool holds(const void *context, const char *etag)
-{
-    const struct conditions *conditions = context;
-    if (conditions->match != NULL &&
-        (etag == NULL || !etag_list_has(conditions->match, etag, false)))
-        return false;
-    return etag == NULL || !etag_list_has(conditions->none_match, etag, true);
-}
-
 enum err alias_put_parse(const json_t *body, int64_t *version, struct error *e)
 {
     struct fields f;
@@ -161,10 +145,11 @@ enum err alias_put_handler(struct request *request, struct response *response,
         err = alias_put_parse(request->body, &version, e);
     if (err != ERR_NONE)
         return err;
-    struct conditions conditions = {.match = request_header_all(request, "If-Match"),
-                                    .none_match =
-                                        request_header_all(request, "If-None-Match")};
-    struct alias_condition condition = {.holds = holds, .context = &conditions};
+    const struct etag_conditions conditions = {
+        .match = request_header_all(request, "If-Match"),
+        .none_match = request_header_all(request, "If-None-Match")};
+    struct alias_condition condition = {.holds = etag_conditions_hold,
+                                        .context = &conditions};
     struct actor actor = place_actor(request);
     err = alias_set(request->app->registry, &actor, model, name, version, &condition,
                     &alias, &created, e);
@@ -179,8 +164,10 @@ enum err alias_delete_handler(struct request *request, struct response *response
     char model[MODEL_SIZE];
     const char *name = NULL;
     enum err err = place_alias(request, model, &name, e);
-    struct conditions conditions = {.match = request_header_all(request, "If-Match")};
-    struct alias_condition condition = {.holds = holds, .context = &conditions};
+    const struct etag_conditions conditions = {
+        .match = request_header_all(request, "If-Match")};
+    struct alias_condition condition = {.holds = etag_conditions_hold,
+                                        .context = &conditions};
     struct actor actor = place_actor(request);
     if (err == ERR_NONE)
         err = alias_remove(request->app->registry, &actor, model, name, &condition, e);

@@ -7,8 +7,12 @@
 #include "common/metrics.h"
 
 struct auth;
+struct collector;
 struct health;
+struct policy;
+struct read_log;
 struct registry;
+struct scrub;
 struct storage;
 struct tensor_indexes;
 
@@ -18,6 +22,10 @@ struct app {
     struct storage *storage;
     struct registry *registry;
     struct tensor_indexes *tensors;
+    struct collector *collector;
+    struct policy *policy;
+    struct scrub *scrub;
+    struct read_log *reads;
     struct auth *auth;
     struct metrics *metrics;
     struct health *health;

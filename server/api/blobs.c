@@ -7,16 +7,8 @@
 #include "common/cleanup.h"
 #include "server/api/bytes.h"
 #include "server/api/conditions.h"
+#include "server/api/place.h"
 #include "storage/upload.h"
-
-static enum err parse_digest(const struct request *request, struct digest *digest,
-                             struct error *e)
-{
-    if (digest_parse(request->params[0], digest))
-        return ERR_NONE;
-    return error_set_field(e, ERR_INVALID_FIELD, "sha256",
-                           "this must be 64 lower-case hex digits");
-}
 
 // ---- in ---------------------------------------------------------------------------
 
@@ -52,7 +44,7 @@ enum err blob_put_begin(struct request *request, struct body_sink *sink,
     (void)response;
     struct digest digest;
     struct blob_writer *writer = NULL;
-    enum err err = parse_digest(request, &digest, e);
+    enum err err = place_digest(request, &digest, e);
     if (err == ERR_NONE)
         err = blob_writer_new(request->app->storage, &digest,
                               (uint64_t)request->content_length,
@@ -71,7 +63,7 @@ enum err blob_get_handler(struct request *request, struct response *response,
                           struct error *e)
 {
     struct digest digest;
-    enum err err = parse_digest(request, &digest, e);
+    enum err err = place_digest(request, &digest, e);
     return err != ERR_NONE ? err
                            : bytes_respond(request, response, &digest, NULL, NULL, e);
 }
@@ -80,7 +72,7 @@ enum err blob_chain_handler(struct request *request, struct response *response,
                             struct error *e)
 {
     struct digest digest;
-    enum err err = parse_digest(request, &digest, e);
+    enum err err = place_digest(request, &digest, e);
     CLEANUP(chain_clear) struct chain chain = {0};
     if (err == ERR_NONE)
         err = blob_chain(request->app->storage, &digest, &chain, e);

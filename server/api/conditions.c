@@ -38,3 +38,12 @@ bool etag_is_same(const char *header, const char *etag)
     size_t length = strlen(etag);
     return strncmp(p, etag, length) == 0 && *skip(p + length, " \t") == '\0';
 }
+
+bool etag_conditions_hold(const void *context, const char *etag)
+{
+    const struct etag_conditions *conditions = context;
+    if (conditions->match != NULL &&
+        (etag == NULL || !etag_list_has(conditions->match, etag, false)))
+        return false;
+    return etag == NULL || !etag_list_has(conditions->none_match, etag, true);
+}

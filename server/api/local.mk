@@ -18,20 +18,38 @@ libstrata_server_la_SOURCES += \
     %D%/digest_field.h \
     %D%/evaluations.c \
     %D%/evaluations.h \
+    %D%/gc.c \
+    %D%/gc.h \
     %D%/health.c \
     %D%/health.h \
     %D%/models.c \
     %D%/models.h \
+    %D%/move_json.c \
+    %D%/move_json.h \
+    %D%/moves.c \
+    %D%/moves.h \
     %D%/origins.c \
     %D%/origins.h \
+    %D%/pins.c \
+    %D%/pins.h \
     %D%/place.c \
     %D%/place.h \
+    %D%/placements.c \
+    %D%/placements.h \
+    %D%/prefetch.c \
+    %D%/prefetch.h \
+    %D%/promote.c \
+    %D%/promote.h \
     %D%/publish.c \
     %D%/publish.h \
-    %D%/range.c \
-    %D%/range.h \
     %D%/publish_parse.c \
     %D%/publish_parse.h \
+    %D%/range.c \
+    %D%/range.h \
+    %D%/ref_field.c \
+    %D%/ref_field.h \
+    %D%/render.c \
+    %D%/render.h \
     %D%/request.c \
     %D%/request.h \
     %D%/response.c \
@@ -42,6 +60,12 @@ libstrata_server_la_SOURCES += \
     %D%/routes.c \
     %D%/tensors.c \
     %D%/tensors.h \
+    %D%/tier_field.c \
+    %D%/tier_field.h \
+    %D%/tier_rules.c \
+    %D%/tier_rules.h \
+    %D%/tiers.c \
+    %D%/tiers.h \
     %D%/token_text.c \
     %D%/token_text.h \
     %D%/tokens.c \

@@ -42,6 +42,26 @@ enum err place_alias(const struct request *request, char model[MODEL_SIZE],
     return err;
 }
 
+enum err place_digest(const struct request *request, struct digest *digest,
+                      struct error *e)
+{
+    if (digest_parse(request->params[0], digest))
+        return ERR_NONE;
+    return error_set_field(e, ERR_INVALID_FIELD, "sha256",
+                           "this must be 64 lower-case hex digits");
+}
+
+enum err place_id(const struct request *request, int64_t *id, struct error *e)
+{
+    struct ref parsed;
+    if (ref_parse_selector(request->params[0], "id", &parsed, NULL) != ERR_NONE ||
+        parsed.kind != REF_NUMBER)
+        return error_set_field(e, ERR_INVALID_FIELD, "id",
+                               "this must be a number from 1");
+    *id = parsed.number;
+    return ERR_NONE;
+}
+
 struct actor place_actor(const struct request *request)
 {
     return (struct actor){.principal_id = request->who.principal_id,

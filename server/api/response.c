@@ -25,6 +25,9 @@ static void clear_body(struct response *response)
     if (response->fd >= 0)
         close(response->fd);
     response->fd = -1;
+    if (response->source.free != NULL)
+        response->source.free(response->source.context);
+    response->source = (struct response_source){0};
     for (size_t i = 0; i < response->segments_count; i++)
         free(response->segments[i].bytes);
     free(response->segments);
@@ -125,6 +128,14 @@ void response_segments(struct response *response, int status, int fd,
     response->fd = fd;
     response->segments = segments;
     response->segments_count = count;
+}
+
+void response_stream(struct response *response, int status,
+                     const struct response_source *source,
+                     struct response_segment *segments, size_t count)
+{
+    response_segments(response, status, -1, segments, count);
+    response->source = *source;
 }
 
 void response_problem(struct response *response, const struct error *error,

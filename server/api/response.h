@@ -13,12 +13,25 @@
 
 #define RESPONSE_HEADERS_MAXIMUM 24
 
-// A piece of a body: memory (bytes != NULL, owned) or `size` bytes of the
-// response's descriptor at `offset`.
+// A piece of a body: memory (bytes != NULL, owned) or `size` bytes at `offset` of the
+// response's descriptor or source.
 struct response_segment {
     char *bytes;
     uint64_t offset;
     uint64_t size;
+};
+
+// Where bytes come from that no descriptor has. One thread at a time, not always the
+// one that made it.
+struct response_source {
+    void *context;
+    // `size` bytes at `offset` will be read next; called before the first of them.
+    void (*expect)(void *context, uint64_t offset, uint64_t size);
+    // At least one byte and at most `room`; waits for them. An error cuts the
+    // connection.
+    enum err (*read)(void *context, uint64_t offset, void *bytes, size_t room,
+                     size_t *got, struct error *e);
+    void (*free)(void *context);
 };
 
 struct response_header {
@@ -32,8 +45,9 @@ struct response {
     size_t headers_count;
     char *text; // owned body in memory, text_size bytes
     size_t text_size;
-    bool text_is_static; // then it is not freed
-    int fd;              // owned, -1 for none; segments refer to it
+    bool text_is_static;           // then it is not freed
+    int fd;                        // owned, -1 for none; segments refer to it
+    struct response_source source; // owned, the same; `read` is NULL for none
     struct response_segment *segments;
     size_t segments_count;
 };
@@ -60,6 +74,11 @@ void response_file(struct response *response, int status, int fd, uint64_t offse
 // over fd, `segments` and their bytes.
 void response_segments(struct response *response, int status, int fd,
                        struct response_segment *segments, size_t count);
+
+// The same with the bytes of a source, which is taken over.
+void response_stream(struct response *response, int status,
+                     const struct response_source *source,
+                     struct response_segment *segments, size_t count);
 
 // problem+json (RFC 9457) with `instance` = request id: the one place that writes it.
 void response_problem(struct response *response, const struct error *error,

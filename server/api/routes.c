@@ -2,11 +2,18 @@
 #include "server/api/aliases.h"
 #include "server/api/blobs.h"
 #include "server/api/evaluations.h"
+#include "server/api/gc.h"
 #include "server/api/health.h"
 #include "server/api/models.h"
+#include "server/api/moves.h"
+#include "server/api/pins.h"
+#include "server/api/placements.h"
+#include "server/api/prefetch.h"
 #include "server/api/publish.h"
 #include "server/api/route.h"
 #include "server/api/tensors.h"
+#include "server/api/tier_rules.h"
+#include "server/api/tiers.h"
 #include "server/api/tokens.h"
 #include "server/api/uploads.h"
 #include "server/api/version_files.h"
@@ -44,12 +51,31 @@ const struct route routes[] = {
     READ(API "/blobs/{sha256}", ROLE_READER, NULL, blob_get_handler),
     STREAM("PUT", API "/blobs/{sha256}", ROLE_PUBLISHER, blob_put_begin),
     READ(API "/blobs/{sha256}/chain", ROLE_READER, NULL, blob_chain_handler),
+    READ(API "/blobs/{sha256}/placements", ROLE_READER, NULL, placements_handler),
+    JSON("POST", API "/blobs/{sha256}/move", ROLE_MAINTAINER, 0, move_create_handler),
     JSON("POST", API "/uploads", ROLE_PUBLISHER, 24 * MIB, upload_create_handler),
     READ(API "/uploads/{id}", ROLE_PUBLISHER, NULL, upload_get_handler),
     CALL("DELETE", API "/uploads/{id}", ROLE_PUBLISHER, upload_delete_handler),
     STREAM("PUT", API "/uploads/{id}/parts/{n}", ROLE_PUBLISHER, upload_part_begin),
     {"POST", API "/uploads/{id}/complete", ROLE_PUBLISHER, BODY_JSON_OPTIONAL, 0, NULL,
      upload_complete_handler, NULL},
+
+    READ(API "/tiers", ROLE_READER, NULL, tiers_handler),
+    READ(API "/moves", ROLE_READER, "state sha256 " PAGE, moves_list_handler),
+    READ(API "/moves/{id}", ROLE_READER, NULL, move_get_handler),
+    CALL("DELETE", API "/moves/{id}", ROLE_MAINTAINER, move_cancel_handler),
+    JSON("POST", API "/pins", ROLE_MAINTAINER, 0, pin_create_handler),
+    READ(API "/pins", ROLE_READER, PAGE, pins_list_handler),
+    CALL("DELETE", API "/pins/{id}", ROLE_MAINTAINER, pin_delete_handler),
+    JSON("POST", API "/prefetch", ROLE_PUBLISHER, 16 * MIB, prefetch_handler),
+    READ(API "/tier-rules", ROLE_READER, NULL, tier_rules_get_handler),
+    {"PUT", API "/tier-rules", ROLE_MAINTAINER, BODY_JSON, MIB / 4, "dry_run",
+     tier_rules_put_handler, NULL},
+    READ(API "/tier-rules/history", ROLE_READER, PAGE, tier_rules_history_handler),
+
+    READ(API "/gc", ROLE_READER, NULL, gc_get_handler),
+    {"POST", API "/gc", ROLE_MAINTAINER, BODY_JSON_OPTIONAL, 0, NULL, gc_run_handler,
+     NULL},
 
     READ(API "/models", ROLE_READER, PAGE, models_list_handler),
     JSON("POST", API "/models", ROLE_PUBLISHER, 0, model_create_handler),

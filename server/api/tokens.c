@@ -10,32 +10,18 @@
 #include "common/fields.h"
 #include "server/api/auth.h"
 #include "server/api/place.h"
+#include "server/api/render.h"
 #include "server/api/token_text.h"
 #include "server/registry/token.h"
-
-// 0 stands for "never" in struct token.
-static json_t *time_or_null(int64_t wall_us)
-{
-    if (wall_us == 0)
-        return json_null();
-    char text[CLOCK_TEXT_SIZE];
-    clock_format(wall_us, text);
-    return json_string(text);
-}
-
-static json_t *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? json_string(text) : json_null();
-}
 
 static json_t *render_token(const struct token *token)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "id", token->id,
                      "principal", token->principal, "kind", token->kind, "role",
-                     token->role, "description", text_or_null(token->description),
-                     "created_at", time_or_null(token->created_us), "expires_at",
-                     time_or_null(token->expires_us), "revoked_at",
-                     time_or_null(token->revoked_us));
+                     token->role, "description", render_text(token->description),
+                     "created_at", render_time(token->created_us), "expires_at",
+                     render_time(token->expires_us), "revoked_at",
+                     render_time(token->revoked_us));
 }
 
 // ---- create -----------------------------------------------------------------------
@@ -203,7 +189,7 @@ enum err whoami_handler(struct request *request, struct response *response,
     json_t *json = json_pack(
         "{s:s, s:s, s:s, s:{s:s, s:o, s:o}}", "principal", who->principal, "kind",
         who->kind, "role", role_name(who->role), "token", "id", token.id, "description",
-        text_or_null(token.description), "expires_at", time_or_null(token.expires_us));
+        render_text(token.description), "expires_at", render_time(token.expires_us));
     response_json(response, 200, json);
     return ERR_NONE;
 }

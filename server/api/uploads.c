@@ -12,6 +12,7 @@
 #include "common/hex.h"
 #include "server/api/chain_field.h"
 #include "server/api/digest_field.h"
+#include "server/api/tier_field.h"
 #include "storage/upload.h"
 
 static enum err parse_id(const struct request *request, struct error *e)
@@ -50,14 +51,6 @@ static json_t *info_json(const struct upload_info *info)
 
 // ---- begin ------------------------------------------------------------------------
 
-static void parse_tier(struct fields *f, enum tier *tier)
-{
-    const char *text = fields_text(f, "tier", FIELD_OPTIONAL, 16);
-    *tier = TIER_HOT;
-    if (text != NULL && !tier_parse(text, tier))
-        fields_fail(f, ERR_INVALID_FIELD, "tier", "this must be hot, warm or cold");
-}
-
 static void parse_chain_with_parts(struct fields *f, struct upload_create_request *c)
 {
     struct upload_request *r = &c->request;
@@ -91,7 +84,7 @@ enum err upload_create_parse(const json_t *body, struct upload_create_request *c
                     "this must be 64 lower-case hex digits");
     const json_t *chain = fields_object(&f, "chain", FIELD_OPTIONAL, 3);
     parse_chain_with_parts(&f, c);
-    parse_tier(&f, &c->request.tier);
+    c->request.tier = fields_tier(&f, FIELD_OPTIONAL);
     enum err err = fields_end(&f);
     if (err != ERR_NONE)
         return err;

@@ -4,13 +4,19 @@
 #include <unistd.h>
 
 #include "common/alloc.h"
+#include "common/cleanup.h"
+#include "common/log.h"
 #include "server/http/exchange.h"
 
 #define COPY_BLOCK_SIZE ((size_t)256 << 10)
+#define SOURCE_BLOCK_SIZE ((size_t)512 << 10)
 
-// A body of memory and file pieces that is copied out piece by piece.
+// A body of memory and of pieces of a descriptor or a source, copied out piece by
+// piece.
 struct copied_body {
+    struct watched *watched; // the connection's
     int fd;
+    struct response_source source;
     struct response_segment *segments;
     size_t count;
     size_t current;
@@ -25,7 +31,37 @@ static void copied_body_free(void *context)
     free(body->segments);
     if (body->fd >= 0)
         close(body->fd);
+    if (body->source.free != NULL)
+        body->source.free(body->source.context);
     free(body);
+}
+
+// *got is 0 when it cannot be read.
+static void read_source(const struct copied_body *body, char *to, size_t size,
+                        size_t *got)
+{
+    const struct response_source *source = &body->source;
+    const struct response_segment *segment = &body->segments[body->current];
+    CLEANUP(error_clear) struct error e = {0};
+    if (body->done == 0)
+        source->expect(source->context, segment->offset, segment->size);
+    watch_set_busy(body->watched, true);
+    enum err err =
+        source->read(source->context, segment->offset + body->done, to, size, got, &e);
+    watch_set_busy(body->watched, false);
+    if (err == ERR_NONE)
+        return;
+    *got = 0;
+    log_error("an answer is cut", "error", e.detail, "offset",
+              log_number((long long)(segment->offset + body->done)), NULL);
+}
+
+static void read_file(const struct copied_body *body, char *to, size_t size,
+                      size_t *got)
+{
+    const struct response_segment *segment = &body->segments[body->current];
+    ssize_t n = pread(body->fd, to, size, (off_t)(segment->offset + body->done));
+    *got = n > 0 ? (size_t)n : 0;
 }
 
 static ssize_t copied_body_read(void *context, uint64_t position, char *to, size_t room)
@@ -44,12 +80,13 @@ static ssize_t copied_body_read(void *context, uint64_t position, char *to, size
     size_t size = left < room ? (size_t)left : room;
     if (segment->bytes != NULL) {
         memcpy(to, segment->bytes + body->done, size);
+    } else if (body->source.read != NULL) {
+        read_source(body, to, size, &size);
     } else {
-        ssize_t got = pread(body->fd, to, size, (off_t)(segment->offset + body->done));
-        if (got <= 0) // cut the connection, never pad
-            return MHD_CONTENT_READER_END_WITH_ERROR;
-        size = (size_t)got;
+        read_file(body, to, size, &size);
     }
+    if (size == 0) // cut the connection, never pad
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     body->done += size;
     return (ssize_t)size;
 }
@@ -60,14 +97,18 @@ static struct MHD_Response *from_segments(struct exchange *x)
     for (size_t i = 0; i < response->segments_count; i++)
         x->sent += response->segments[i].size;
     struct copied_body *body = alloc_zero(sizeof *body);
-    *body = (struct copied_body){.fd = response->fd,
+    size_t block = response->source.read != NULL ? SOURCE_BLOCK_SIZE : COPY_BLOCK_SIZE;
+    *body = (struct copied_body){.watched = x->link->watched,
+                                 .fd = response->fd,
+                                 .source = response->source,
                                  .segments = response->segments,
                                  .count = response->segments_count};
     response->fd = -1;
+    response->source = (struct response_source){0};
     response->segments = NULL;
     response->segments_count = 0;
     struct MHD_Response *made = MHD_create_response_from_callback(
-        x->sent, COPY_BLOCK_SIZE, copied_body_read, body, copied_body_free);
+        x->sent, block, copied_body_read, body, copied_body_free);
     if (made == NULL)
         copied_body_free(body);
     return made;
@@ -102,7 +143,8 @@ static struct MHD_Response *from_text(struct exchange *x)
 static struct MHD_Response *make_response(struct exchange *x)
 {
     const struct response *response = &x->response;
-    if (response->segments_count == 1 && response->segments[0].bytes == NULL)
+    if (response->fd >= 0 && response->segments_count == 1 &&
+        response->segments[0].bytes == NULL)
         return from_file(x);
     if (response->segments_count > 0)
         return from_segments(x);

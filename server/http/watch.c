@@ -190,7 +190,7 @@ static bool is_slow(const struct watch *watch, struct watched *one, int64_t now_
     }
     if (phase == WATCH_HEAD)
         return is_slow_head(watch, one, now_ms, bytes);
-    if (phase == WATCH_BODY ? atomic_load(&one->busy) : !is_unsent(one->fd))
+    if (atomic_load(&one->busy) || (phase == WATCH_ANSWER && !is_unsent(one->fd)))
         return go_on(one, now_ms, bytes);
     if (now_ms - one->since_ms < limits->window_ms)
         return false;

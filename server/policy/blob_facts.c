@@ -12,18 +12,16 @@
 
 // $2: this node. Of the versions that ask for the same tier any may give the rule.
 static const char facts_sql[] =
-    "SELECT b.sha256, b.size, now(), c.hot, c.warm, c.cold, c.hot_size, c.warm_size,"
-    " c.cold_size, h.heat, h.heat_at, h.windows, h.last_read_at, pin.tier, pin.until,"
-    " held.tier, held.until, r.tier, r.rule, m.to_tier, m.drops, m.cause, m.rule,"
-    " CASE WHEN l.state IN ('failed', 'cancelled') THEN l.to_tier END, l.finished_at,"
-    " l.cause = 'space' AND l.state = 'done', m.id, l.state = 'cancelled'"
+    "SELECT b.sha256, b.size, now(), b.created_at, c.hot, c.warm, c.cold, h.heat,"
+    " h.heat_at, h.windows, h.last_read_at, pin.tier, pin.until, held.tier, held.until,"
+    " r.tier, r.rule, m.id, m.to_tier, m.drops, m.cause, m.rule, q.cancelled_move,"
+    // The policy's own change of mind is no reason to wait.
+    " CASE WHEN l.state = 'failed' OR l.state = 'cancelled'"
+    "  AND l.id IS DISTINCT FROM q.cancelled_move THEN l.to_tier END, l.finished_at"
     " FROM blobs b"
     " LEFT JOIN LATERAL (SELECT max(p.since) FILTER (WHERE p.tier = 'hot') AS hot,"
     "   max(p.since) FILTER (WHERE p.tier = 'warm') AS warm,"
-    "   max(p.since) FILTER (WHERE p.tier = 'cold') AS cold,"
-    "   max(p.stored_size) FILTER (WHERE p.tier = 'hot') AS hot_size,"
-    "   max(p.stored_size) FILTER (WHERE p.tier = 'warm') AS warm_size,"
-    "   max(p.stored_size) FILTER (WHERE p.tier = 'cold') AS cold_size"
+    "   max(p.since) FILTER (WHERE p.tier = 'cold') AS cold"
     "  FROM placements p WHERE p.sha256 = b.sha256 AND p.node_id IN ($2, 0)"
     "  AND p.state = 'ready' AND NOT p.damaged) c ON true"
     " LEFT JOIN heat h ON h.sha256 = b.sha256"
@@ -39,7 +37,8 @@ static const char facts_sql[] =
     " LEFT JOIN LATERAL (SELECT a.id, a.to_tier, a.drops, a.cause, a.rule FROM moves a"
     "  WHERE a.sha256 = b.sha256 AND a.node_id = $2 AND a.finished_at IS NULL"
     "  AND NOT a.cancelled ORDER BY a.id DESC LIMIT 1) m ON true"
-    " LEFT JOIN LATERAL (SELECT a.state, a.cause, a.to_tier, a.finished_at FROM moves a"
+    " LEFT JOIN blob_policy q ON q.sha256 = b.sha256"
+    " LEFT JOIN LATERAL (SELECT a.id, a.state, a.to_tier, a.finished_at FROM moves a"
     "  WHERE a.sha256 = b.sha256 AND a.node_id = $2 AND a.finished_at IS NOT NULL"
     "  ORDER BY a.id DESC LIMIT 1) l ON true"
     " WHERE b.sha256 = ANY ($1::bytea[]) ORDER BY b.sha256";
@@ -49,9 +48,9 @@ enum {
     SHA256,
     SIZE,
     NOW,
+    CREATED_AT,
     SINCE,
-    STORED = SINCE + TIER_COUNT,
-    HEAT = STORED + TIER_COUNT,
+    HEAT = SINCE + TIER_COUNT,
     HEAT_AT,
     WINDOWS,
     READ_AT,
@@ -61,27 +60,28 @@ enum {
     HOLD_UNTIL,
     RULE_TIER,
     RULE,
+    MOVE_ID,
     MOVE_TO,
     MOVE_DROPS,
     MOVE_CAUSE,
     MOVE_RULE_NAME,
+    OWN_CANCEL,
     FAILED_TO,
     FAILED_AT,
-    RELIEVED,
-    MOVE_ID,
-    CANCELLED,
 };
 
 static void take_wishes(struct blob_facts *blob, const struct db_result *rows, int row)
 {
-    blob->is_pinned = !db_is_null(rows, row, PIN_TIER);
-    blob->pin_tier =
-        blob->is_pinned ? (enum tier)(db_int(rows, row, PIN_TIER) - 1) : TIER_COLD;
-    blob->pin_until_us = db_time(rows, row, PIN_UNTIL);
-    blob->is_held = tier_parse(db_text(rows, row, HOLD_TIER), &blob->hold_tier);
-    blob->hold_until_us = db_time(rows, row, HOLD_UNTIL);
-    blob->has_rule = tier_parse(db_text(rows, row, RULE_TIER), &blob->rule_tier);
+    struct decide_blob *in = &blob->in;
+    in->is_pinned = !db_is_null(rows, row, PIN_TIER);
+    in->pin_tier =
+        in->is_pinned ? (enum tier)(db_int(rows, row, PIN_TIER) - 1) : TIER_COLD;
+    in->pin_until_us = db_time(rows, row, PIN_UNTIL);
+    in->is_held = tier_parse(db_text(rows, row, HOLD_TIER), &in->hold_tier);
+    in->hold_until_us = db_time(rows, row, HOLD_UNTIL);
+    in->has_rule = tier_parse(db_text(rows, row, RULE_TIER), &in->rule_tier);
     snprintf(blob->rule, sizeof blob->rule, "%s", db_text(rows, row, RULE));
+    in->rule = blob->rule;
 }
 
 static void take_moves(struct blob_facts *blob, const struct db_result *rows, int row)
@@ -93,25 +93,22 @@ static void take_moves(struct blob_facts *blob, const struct db_result *rows, in
              db_text(rows, row, MOVE_RULE_NAME));
     if (blob->is_moving)
         (void)move_cause_parse(db_text(rows, row, MOVE_CAUSE), &blob->move_cause);
-    blob->has_failed = tier_parse(db_text(rows, row, FAILED_TO), &blob->failed_to);
-    blob->was_cancelled = db_bool(rows, row, CANCELLED);
-    blob->failed_us = db_time(rows, row, FAILED_AT);
-    if (db_bool(rows, row, RELIEVED))
-        blob->relieved_us = db_time(rows, row, FAILED_AT);
+    blob->own_cancel = db_int(rows, row, OWN_CANCEL);
+    if (tier_parse(db_text(rows, row, FAILED_TO), &blob->in.failed_tier))
+        blob->in.failed_us = db_time(rows, row, FAILED_AT);
 }
 
 static void take_row(struct blob_facts *blob, const struct db_result *rows, int row)
 {
-    *blob = (struct blob_facts){.size = (uint64_t)db_int(rows, row, SIZE)};
+    *blob = (struct blob_facts){.in.size = (uint64_t)db_int(rows, row, SIZE),
+                                .in.created_us = db_time(rows, row, CREATED_AT)};
     (void)db_digest(rows, row, SHA256, &blob->digest);
-    for (int tier = 0; tier < TIER_COUNT; tier++) {
-        blob->since_us[tier] = db_time(rows, row, SINCE + tier);
-        blob->stored[tier] = (uint64_t)db_int(rows, row, STORED + tier);
-    }
-    blob->heat = (struct read_heat){.heat = db_double(rows, row, HEAT),
-                                    .at_us = db_time(rows, row, HEAT_AT),
-                                    .windows = (uint64_t)db_int(rows, row, WINDOWS),
-                                    .read_us = db_time(rows, row, READ_AT)};
+    for (int tier = 0; tier < TIER_COUNT; tier++)
+        blob->in.since_us[tier] = db_time(rows, row, SINCE + tier);
+    blob->in.heat = (struct heat){.heat = db_double(rows, row, HEAT),
+                                  .at_us = db_time(rows, row, HEAT_AT),
+                                  .windows = (uint64_t)db_int(rows, row, WINDOWS),
+                                  .read_us = db_time(rows, row, READ_AT)};
     take_wishes(blob, rows, row);
     take_moves(blob, rows, row);
 }
@@ -141,10 +138,15 @@ enum err blob_facts_read(struct db *db, const struct policy *policy,
     return ERR_NONE;
 }
 
-int blob_present(const struct blob_facts *blob)
+static int compare_digest(const void *digest, const void *blob)
 {
-    int tier = 0;
-    while (tier < TIER_COUNT && blob->since_us[tier] == 0)
-        tier++;
-    return tier;
+    return digest_compare(digest, &((const struct blob_facts *)blob)->digest);
+}
+
+struct blob_facts *blob_facts_find(const struct blob_facts_list *list,
+                                   const struct digest *digest)
+{
+    return list->count == 0 ? NULL
+                            : bsearch(digest, list->blobs, list->count,
+                                      sizeof *list->blobs, compare_digest);
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/db/tx.h"
+#include "server/policy/blob_facts.h"
 #include "server/policy/pass.h"
 #include "server/policy/sql_array.h"
-#include "server/policy/verdict.h"
 
 struct batch {
     struct pass *pass;
@@ -18,7 +19,7 @@ struct batch {
     int64_t begun;
     int64_t *cancels; // moves that are not wanted any more
     size_t cancels_count;
-    uint64_t promised[TIER_COUNT]; // bytes of moves that this batch began
+    struct decide_tier tiers[TIER_COUNT]; // with what this batch began
     bool more;
 };
 
@@ -88,101 +89,106 @@ static enum err gather(struct db *db, struct batch *batch, struct error *e)
 
 // ---- what comes of it -----------------------------------------------------------
 
-// Bytes that the tier may still take for this cause. Rules fill it to its high mark,
-// above which it would give them away again. Heat goes beyond, whereupon what is colder
-// leaves, down to the low mark. Pins go to its end.
-static uint64_t room(const struct batch *batch, const struct verdict *verdict)
+static void look_again(struct decision *decision, int64_t at_us)
 {
-    const struct storage_tier_status *tier = &batch->pass->tiers[verdict->tier];
-    if (!tier->is_limited)
-        return UINT64_MAX;
-    uint64_t mark = verdict->cause == MOVE_PIN ? tier->capacity
-                                               : tier->capacity / 100 * tier->high_mark;
-    uint64_t used = tier->used + batch->pass->coming[verdict->tier] +
-                    batch->promised[verdict->tier];
-    return mark > used ? mark - used : 0;
+    if (decision->next_us == 0 || at_us < decision->next_us)
+        decision->next_us = at_us;
 }
 
 static enum err begin_move(struct db *db, struct batch *batch,
-                           const struct blob_facts *blob, const struct verdict *verdict,
-                           struct error *e)
+                           const struct blob_facts *blob,
+                           const struct decision *decision, struct error *e)
 {
     struct move_request request = {.digest = blob->digest,
-                                   .to = verdict->tier,
-                                   .cause = verdict->cause,
-                                   .rule =
-                                       verdict->cause == MOVE_RULE ? blob->rule : NULL,
-                                   .drops = verdict->drops};
+                                   .to = decision->tier,
+                                   .cause = cause_of(decision->cause),
+                                   .rule = decision->cause == DECIDE_RULE ? blob->rule
+                                                                          : NULL,
+                                   .drops = decision->drops};
     struct move move;
     enum err err =
         move_begin_in(db, batch->pass->policy->options.storage, &request, &move, e);
     if (err != ERR_NONE)
         return err;
     batch->begun++;
-    if (blob->since_us[verdict->tier] == 0)
-        batch->promised[verdict->tier] += blob->size;
+    if (blob->in.since_us[decision->tier] == 0)
+        batch->tiers[decision->tier].used += blob->in.size;
     return ERR_NONE;
 }
 
-// Carries the verdict out as far as there is room, and says when to look again.
+// Begins the move that is decided, unless it is under way, and says when to look again.
 static enum err act(struct db *db, struct batch *batch, const struct blob_facts *blob,
-                    struct verdict *verdict, uint64_t *missing, struct error *e)
+                    struct decision *decision, int64_t now_us, struct error *e)
 {
-    *missing = 0;
-    if (!verdict->moves)
+    int64_t retry_us = batch->pass->policy->options.decide.retry_us;
+    // What an explicit move wants, that move does.
+    if (!decision->moves || decision->cause == DECIDE_MOVE)
         return ERR_NONE;
-    bool is_there = blob->since_us[verdict->tier] != 0;
-    if (!is_there && !batch->pass->tiers[verdict->tier].is_online) {
-        verdict_look_again(verdict, batch->pass->now_us + VERDICT_RETRY_US);
-        return ERR_NONE;
-    }
-    if (!is_there && room(batch, verdict) < blob->size) {
-        // Looked at again when there is room, which for heat is of no hurry.
-        *missing = verdict->is_asked ? blob->size : 0;
-        return ERR_NONE;
-    }
-    if (batch->begun >= batch->moves) {
+    bool is_moving = blob->is_moving && blob->move_to == decision->tier &&
+                     (blob->move_drops || !decision->drops);
+    if (!is_moving && batch->begun >= batch->moves) {
         batch->more = true;
-        verdict_look_again(verdict, batch->pass->now_us);
+        look_again(decision, now_us);
         return ERR_NONE;
     }
-    verdict_look_again(verdict, batch->pass->now_us + VERDICT_RETRY_US);
-    return begin_move(db, batch, blob, verdict, e);
+    look_again(decision, now_us + retry_us);
+    return is_moving ? ERR_NONE : begin_move(db, batch, blob, decision, e);
+}
+
+// Whether the move under way was begun by a pass, and goes elsewhere than is wanted
+// now. What people asked for is theirs to cancel, and copies that protect or heal are
+// always wanted.
+static bool is_unwanted(const struct decision *decision, const struct blob_facts *blob)
+{
+    if (!blob->is_moving || blob->move_to == decision->tier)
+        return false;
+    // Room is made of what rules keep as well, when nothing else is left.
+    if (blob->move_cause == MOVE_SPACE)
+        return (decision->cause == DECIDE_PIN || decision->cause == DECIDE_MOVE) &&
+               blob->move_to > decision->tier;
+    return blob->move_cause == MOVE_RULE || blob->move_cause == MOVE_HEAT ||
+           blob->move_cause == MOVE_PIN;
 }
 
 static const char write_sql[] =
-    "INSERT INTO blob_policy AS p (sha256, tier, cause, rule, missing, next_at)"
-    " SELECT t.sha256, nullif(t.tier, ''), t.cause, t.rule, t.missing,"
+    "INSERT INTO blob_policy AS p (sha256, tier, cause, rule, missing, next_at,"
+    "  cancelled_move) SELECT t.sha256, nullif(t.tier, ''), t.cause, t.rule, t.missing,"
     "  CASE WHEN t.next_us <> 0 THEN"
-    "   'epoch'::timestamptz + t.next_us * interval '1 microsecond' END"
+    "   'epoch'::timestamptz + t.next_us * interval '1 microsecond' END,"
+    "  nullif(t.cancelled, 0)"
     " FROM unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bigint[],"
-    "  $6::bigint[]) AS t(sha256, tier, cause, rule, missing, next_us)"
+    "  $6::bigint[], $7::bigint[])"
+    "  AS t(sha256, tier, cause, rule, missing, next_us, cancelled)"
     " ON CONFLICT (sha256) DO UPDATE SET tier = excluded.tier, cause = excluded.cause,"
-    "  rule = excluded.rule, missing = excluded.missing, next_at = excluded.next_at"
-    " WHERE (p.tier, p.cause, p.rule, p.missing, p.next_at) IS DISTINCT FROM"
-    "  (excluded.tier, excluded.cause, excluded.rule, excluded.missing,"
-    "  excluded.next_at)";
+    "  rule = excluded.rule, missing = excluded.missing, next_at = excluded.next_at,"
+    "  cancelled_move = excluded.cancelled_move"
+    " WHERE (p.tier, p.cause, p.rule, p.missing, p.next_at, p.cancelled_move)"
+    "  IS DISTINCT FROM (excluded.tier, excluded.cause, excluded.rule,"
+    "  excluded.missing, excluded.next_at, excluded.cancelled_move)";
 static const char forget_sql[] =
     "DELETE FROM blob_policy WHERE sha256 = ANY ($1::bytea[])";
 
-enum column { SHA256, TIER, CAUSE, RULE, MISSING, NEXT, COLUMNS, PLAIN = COLUMNS };
+enum { SHA256, TIER, CAUSE, RULE, MISSING, NEXT, CANCELLED, COLUMNS, PLAIN = COLUMNS };
 
 // A blob of which nobody asks anything has no row.
 static void note(struct buf columns[COLUMNS + 1], const struct blob_facts *blob,
-                 const struct verdict *verdict, uint64_t missing)
+                 const struct decision *decision, int64_t cancelled)
 {
-    if (!verdict->is_asked && verdict->next_us == 0) {
+    bool by_rule = decision->cause == DECIDE_RULE;
+    bool asked =
+        by_rule || decision->cause == DECIDE_PIN || decision->cause == DECIDE_MOVE;
+    if (!asked && decision->next_us == 0 && cancelled == 0) {
         sql_array_digest(&columns[PLAIN], &blob->digest);
         return;
     }
-    bool by_rule = verdict->is_asked && verdict->cause == MOVE_RULE;
     sql_array_digest(&columns[SHA256], &blob->digest);
-    sql_array_word(&columns[TIER], verdict->is_asked ? tier_name(verdict->tier) : "");
-    sql_array_word(&columns[CAUSE],
-                   verdict->is_asked ? move_cause_name(verdict->cause) : "default");
+    sql_array_word(&columns[TIER], asked ? tier_name(decision->wanted) : "");
+    sql_array_word(&columns[CAUSE], decide_cause_name(decision->cause));
     sql_array_word(&columns[RULE], by_rule ? blob->rule : "");
-    sql_array_int(&columns[MISSING], (int64_t)missing);
-    sql_array_int(&columns[NEXT], verdict->next_us);
+    sql_array_int(&columns[MISSING],
+                  decision->missing > 0 ? (int64_t)blob->in.size : 0);
+    sql_array_int(&columns[NEXT], decision->next_us);
+    sql_array_int(&columns[CANCELLED], cancelled);
 }
 
 static enum err write_notes(struct db *db, struct buf columns[COLUMNS + 1],
@@ -190,12 +196,12 @@ static enum err write_notes(struct db *db, struct buf columns[COLUMNS + 1],
 {
     enum err err = ERR_NONE;
     if (columns[SHA256].size > 0)
-        err =
-            db_exec(db, write_sql,
-                    DB_PARAMS(sql_array(&columns[SHA256]), sql_array(&columns[TIER]),
-                              sql_array(&columns[CAUSE]), sql_array(&columns[RULE]),
-                              sql_array(&columns[MISSING]), sql_array(&columns[NEXT])),
-                    NULL, e);
+        err = db_exec(db, write_sql,
+                      DB_PARAMS(sql_array(&columns[SHA256]), sql_array(&columns[TIER]),
+                                sql_array(&columns[CAUSE]), sql_array(&columns[RULE]),
+                                sql_array(&columns[MISSING]), sql_array(&columns[NEXT]),
+                                sql_array(&columns[CANCELLED])),
+                      NULL, e);
     if (err == ERR_NONE && columns[PLAIN].size > 0)
         err = db_exec(db, forget_sql, DB_PARAMS(sql_array(&columns[PLAIN])), NULL, e);
     return err;
@@ -222,21 +228,30 @@ static enum err cancel_unwanted(const struct batch *batch, struct error *e)
     return ERR_NONE;
 }
 
+static enum err decide_one(struct db *db, struct batch *batch,
+                           const struct blob_facts *blob, int64_t now_us,
+                           struct buf columns[COLUMNS + 1], struct error *e)
+{
+    struct decision decision;
+    int64_t cancelled = blob->own_cancel;
+    decide(&batch->pass->policy->options.decide, &blob->in, batch->tiers, now_us,
+           &decision);
+    if (is_unwanted(&decision, blob)) {
+        cancelled = blob->move_id;
+        add_cancel(batch, cancelled);
+    }
+    enum err err = act(db, batch, blob, &decision, now_us, e);
+    note(columns, blob, &decision, cancelled);
+    return err;
+}
+
 static enum err decide_all(struct db *db, struct batch *batch,
                            const struct blob_facts_list *list, struct error *e)
 {
     struct buf columns[COLUMNS + 1] = {0};
     enum err err = ERR_NONE;
-    batch->pass->now_us = list->now_us;
-    for (size_t i = 0; err == ERR_NONE && i < list->count; i++) {
-        const struct blob_facts *blob = &list->blobs[i];
-        struct verdict verdict = blob_verdict(blob, list->now_us);
-        uint64_t missing = 0;
-        if (verdict.cancels)
-            add_cancel(batch, blob->move_id);
-        err = act(db, batch, blob, &verdict, &missing, e);
-        note(columns, blob, &verdict, missing);
-    }
+    for (size_t i = 0; err == ERR_NONE && i < list->count; i++)
+        err = decide_one(db, batch, &list->blobs[i], list->now_us, columns, e);
     if (err == ERR_NONE)
         err = write_notes(db, columns, e);
     for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
@@ -253,8 +268,7 @@ static enum err batch_work(struct db *db, void *context, struct error *e)
     batch->begun = 0;
     batch->cancels_count = 0;
     batch->after_next = batch->after;
-    for (int tier = 0; tier < TIER_COUNT; tier++)
-        batch->promised[tier] = 0;
+    memcpy(batch->tiers, batch->pass->tiers, sizeof batch->tiers);
     enum err err = db_exec(db, lock_sql, DB_NO_PARAMS, NULL, e);
     if (err == ERR_NONE)
         err = gather(db, batch, e);
@@ -275,8 +289,7 @@ static void account(struct pass *pass, const struct batch *batch)
     pass->budget.moves -= batch->begun;
     pass->result->blobs += (int64_t)batch->count;
     pass->result->moves += batch->begun;
-    for (int tier = 0; tier < TIER_COUNT; tier++)
-        pass->coming[tier] += batch->promised[tier];
+    memcpy(pass->tiers, batch->tiers, sizeof pass->tiers);
 }
 
 enum err pass_blobs(struct pass *pass, struct error *e)

@@ -14,10 +14,13 @@
 
 struct decide_options {
     struct heat_options heat;
-    // Read in `promote_reads` of the last `promote_windows` windows and worth
-    // `promote_heat` whole reads: it goes up.
+    // It goes up when read in `promote_reads` of the last `promote_windows` windows and
+    // worth `promote_heat` whole reads; or in one of them, and worth `promote_burst`.
     int promote_reads, promote_windows;
-    double promote_heat;
+    double promote_heat, promote_burst;
+    // A tier filled to its low mark takes it when it is so many times as hot as the
+    // coldest copy there, which has to leave for it in the end.
+    double promote_factor;
     // A copy stays this many times as long as it took to write, whatever heat and full
     // tiers say.
     int64_t residence_times;

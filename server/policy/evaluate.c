@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/policy/evaluate.h"
 
+#include <math.h>
+
 #include "common/cleanup.h"
 #include "server/policy/pass.h"
 #include "storage/move.h"
 
 // What moves that wait will write: it is not in the tier's own figures yet.
-static enum err read_coming(struct db *db, struct pass *pass, struct error *e)
+static enum err add_coming(struct db *db, const struct policy *policy,
+                           struct decide_tier tiers[TIER_COUNT], struct error *e)
 {
     static const char sql[] =
         "SELECT m.to_tier, sum(m.size)::bigint FROM moves m WHERE m.node_id = $1"
@@ -15,14 +18,48 @@ static enum err read_coming(struct db *db, struct pass *pass, struct error *e)
         "  AND p.tier = m.to_tier AND p.node_id IN ($1, 0) AND p.state = 'ready')"
         " GROUP BY m.to_tier";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
-    enum err err =
-        db_query(db, sql, DB_PARAMS(DB_INT(pass->policy->options.node)), &rows, e);
+    enum err err = db_query(db, sql, DB_PARAMS(DB_INT(policy->options.node)), &rows, e);
     for (int row = 0; err == ERR_NONE && row < db_rows(rows); row++) {
         enum tier tier;
         if (tier_parse(db_text(rows, row, 0), &tier))
-            pass->coming[tier] = (uint64_t)db_int(rows, row, 1);
+            tiers[tier].used += (uint64_t)db_int(rows, row, 1);
     }
     return err;
+}
+
+enum err pass_tiers(struct db *db, struct policy *policy,
+                    const struct storage_tier_status status[TIER_COUNT],
+                    struct decide_tier tiers[TIER_COUNT], struct error *e)
+{
+    for (int tier = 0; tier < TIER_COUNT; tier++) {
+        const struct storage_tier_status *s = &status[tier];
+        tiers[tier] = (struct decide_tier){.is_online = s->is_online,
+                                           .is_limited = s->is_limited,
+                                           .used = s->used,
+                                           .capacity = s->capacity,
+                                           .high = s->capacity / 100 * s->high_mark,
+                                           .low = s->capacity / 100 * s->low_mark,
+                                           .coldest = NAN};
+    }
+    return add_coming(db, policy, tiers, e);
+}
+
+enum move_cause cause_of(enum decide_cause cause)
+{
+    switch (cause) {
+    case DECIDE_PIN:
+        return MOVE_PIN;
+    case DECIDE_RULE:
+        return MOVE_RULE;
+    case DECIDE_HEAT:
+        return MOVE_HEAT;
+    case DECIDE_MOVE:
+        return MOVE_EXPLICIT;
+    case DECIDE_SPACE:
+    case DECIDE_DEFAULT:
+        break;
+    }
+    return MOVE_SPACE;
 }
 
 // What has passed: the triggers queue the blobs that it concerns.
@@ -42,7 +79,8 @@ static enum err prepare(struct pass *pass, struct tier_rules **rules, struct err
         err = expire(db, e);
     if (err == ERR_NONE)
         err = rules_load(db, rules, e);
-    return err != ERR_NONE ? err : read_coming(db, pass, e);
+    return err != ERR_NONE ? err
+                           : pass_tiers(db, pass->policy, pass->status, pass->tiers, e);
 }
 
 static int64_t limit(int64_t budget)
@@ -59,7 +97,7 @@ enum err policy_pass(struct policy *policy, const struct policy_budget *budget,
     pass.budget = (struct policy_budget){.versions = limit(budget->versions),
                                          .blobs = limit(budget->blobs),
                                          .moves = limit(budget->moves)};
-    enum err err = storage_tiers(policy->options.storage, pass.tiers, e);
+    enum err err = storage_tiers(policy->options.storage, pass.status, e);
     if (err == ERR_NONE)
         err = prepare(&pass, &rules, e);
     pass.rules = rules;
@@ -67,6 +105,8 @@ enum err policy_pass(struct policy *policy, const struct policy_budget *budget,
         err = pass_versions(&pass, e);
     if (err == ERR_NONE)
         err = pass_room(&pass, e);
+    if (err == ERR_NONE)
+        err = pass_coldest(&pass, e);
     if (err == ERR_NONE)
         err = pass_blobs(&pass, e);
     if (err == ERR_NONE)

@@ -8,6 +8,9 @@
 #include <stdint.h>
 
 #define HEAT_WINDOWS 64 // that are remembered
+// A window counts when so much of the blob was read at once; a look at its header is no
+// sign that the rest will be wanted.
+#define HEAT_WINDOW_READS 0.01
 
 struct heat_options {
     int64_t half_life_us;
@@ -35,6 +38,6 @@ double heat_at(const struct heat_options *options, const struct heat *heat,
 int heat_windows(const struct heat_options *options, const struct heat *heat,
                  int64_t now_us, int count);
 // Orders blobs by heat and does not change while nobody reads: log2(heat) + at_us in
-// half-lives. What was never read counts as read once when it came, at `born_us`.
+// half-lives. That it came, at `born_us`, counts as one read more.
 double heat_score(const struct heat_options *options, const struct heat *heat,
                   int64_t born_us);

@@ -4,7 +4,7 @@
 #include "common/cleanup.h"
 #include "common/db/tx.h"
 #include "server/policy/pass.h"
-#include "server/policy/read_heat.h"
+#include "server/policy/heat.h"
 #include "server/policy/sql_array.h"
 
 #define FLUSH_BATCH 1000
@@ -18,7 +18,8 @@ struct flushing {
 
 // The heat until now of those that are still here, locked in order of digest.
 static const char read_sql[] =
-    "SELECT b.sha256, h.heat, h.heat_at, h.windows, h.last_read_at FROM blobs b"
+    "SELECT b.sha256, h.heat, h.heat_at, h.windows, h.last_read_at, b.size,"
+    " b.created_at FROM blobs b"
     " LEFT JOIN heat h ON h.sha256 = b.sha256"
     " WHERE b.sha256 = ANY ($1::bytea[]) ORDER BY b.sha256 FOR KEY SHARE OF b";
 
@@ -45,12 +46,12 @@ static const char write_sql[] =
     "  WHERE NOT EXISTS (SELECT 1 FROM placements p WHERE p.sha256 = f.sha256"
     "   AND p.tier = 'hot' AND p.state = 'ready')";
 
-static void take_row(struct read_heat *heat, const struct db_result *rows, int row)
+static void take_row(struct heat *heat, const struct db_result *rows, int row)
 {
-    *heat = (struct read_heat){.heat = db_double(rows, row, 1),
-                               .at_us = db_time(rows, row, 2),
-                               .windows = (uint64_t)db_int(rows, row, 3),
-                               .read_us = db_time(rows, row, 4)};
+    *heat = (struct heat){.heat = db_double(rows, row, 1),
+                          .at_us = db_time(rows, row, 2),
+                          .windows = (uint64_t)db_int(rows, row, 3),
+                          .read_us = db_time(rows, row, 4)};
 }
 
 static enum err write_rows(struct db *db, const struct flushing *f,
@@ -58,21 +59,26 @@ static enum err write_rows(struct db *db, const struct flushing *f,
 {
     enum { SHA256, HEAT, AT, WINDOWS, SCORE, ARRAYS };
     struct buf arrays[ARRAYS] = {0};
+    const struct heat_options *options = &f->policy->options.decide.heat;
     size_t next = 0;
     for (int row = 0; row < db_rows(rows); row++) {
-        struct read_heat heat;
+        struct heat heat;
         struct digest digest;
         if (!db_digest(rows, row, 0, &digest))
             continue;
         while (next < f->count && digest_compare(&f->reads[next].digest, &digest) < 0)
             next++;
         take_row(&heat, rows, row);
-        read_heat_add(&heat, f->reads[next].reads, f->reads[next].last_us);
+        const struct read_entry *read = &f->reads[next];
+        heat_add(options, &heat,
+                 heat_reads(read->bytes, (uint64_t)db_int(rows, row, 5), read->reads),
+                 read->last_us);
         sql_array_digest(&arrays[SHA256], &digest);
         sql_array_real(&arrays[HEAT], heat.heat);
         sql_array_int(&arrays[AT], heat.at_us);
         sql_array_int(&arrays[WINDOWS], (int64_t)heat.windows);
-        sql_array_real(&arrays[SCORE], read_heat_score(&heat));
+        sql_array_real(&arrays[SCORE],
+                       heat_score(options, &heat, db_time(rows, row, 6)));
     }
     enum err err = db_exec(
         db, write_sql,

@@ -8,6 +8,9 @@ libstrata_server_la_SOURCES += \
     %D%/blob_pass.c \
     %D%/decide.c \
     %D%/decide.h \
+    %D%/decide_parts.h \
+    %D%/decide_space.c \
+    %D%/decide_text.c \
     %D%/evaluate.c \
     %D%/evaluate.h \
     %D%/explain.c \
@@ -29,6 +32,7 @@ libstrata_server_la_SOURCES += \
     %D%/rule_store.c \
     %D%/rule_store.h \
     %D%/rule_try.c \
+    %D%/rule_words.c \
     %D%/sql_array.c \
     %D%/sql_array.h \
     %D%/tier_rules.c \

@@ -4,6 +4,7 @@
 // struct policy. Any thread.
 #pragma once
 
+#include "server/policy/decide.h"
 #include "server/registry/registry.h"
 #include "storage/read_log.h"
 #include "storage/storage.h"
@@ -16,8 +17,11 @@ struct policy_options {
     struct storage *storage;
     struct read_log *reads; // what policy_flush_heat takes; the storage's
     int64_t node;           // this node's id
+    struct decide_options decide;
 };
 
 // What the options point to must live on.
 struct policy *policy_new(const struct policy_options *options);
+// Once, after the migrations: scores copies anew when the half-life was changed.
+enum err policy_start(struct policy *policy, struct error *e) MUST_CHECK;
 void policy_free(struct policy *policy); // NULL is allowed

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/buf.h"
 #include "common/names.h"
 #include "storage/tier.h"
 
@@ -89,4 +90,6 @@ struct rule_match {
 
 struct rule_match tier_rules_match(const struct tier_rules *rules,
                                    const struct version_facts *facts, int64_t now_us);
+// Appends its conditions, as "alias prod, idle for 30 days".
+void tier_rule_words(const struct tier_rule *rule, struct buf *words);
 bool rule_pattern_fits(const char *pattern, const char *text, bool fold_case);

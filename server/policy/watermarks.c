@@ -4,26 +4,29 @@
 // files will free, not what the device says is free: an unlinked file frees nothing
 // while it is open, and who waits for that empties the tier.
 #include <math.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/db/tx.h"
+#include "server/policy/blob_facts.h"
 #include "server/policy/pass.h"
 #include "server/policy/sql_array.h"
 #include "storage/move.h"
 
 #define RELIEF_BATCH 500
 #define RELIEF_BATCHES 20 // looked at in one pass; the next one goes on behind
+#define COLDEST_LOOKED_AT 100
 
 struct relief {
     struct pass *pass;
     enum tier tier;
     uint64_t need;  // bytes to free
-    bool asked_too; // also what a rule keeps here
+    bool rules_too; // also what a rule keeps here
     bool more;      // there are further copies behind
-    struct relief_place place;
-    struct relief_place next;
-    uint64_t freed, promised[TIER_COUNT];
+    struct relief_place place, next;
+    uint64_t freed;
     int64_t begun;
+    struct decide_tier tiers[TIER_COUNT]; // with what this batch began
 };
 
 // ---- how much -------------------------------------------------------------------
@@ -67,8 +70,7 @@ static uint64_t less(uint64_t a, uint64_t b)
 }
 
 struct fill {
-    uint64_t fill; // bytes once everything under way has ended
-    uint64_t high, low;
+    uint64_t fill;    // bytes once everything under way has ended
     uint64_t missing; // bytes that rules and pins want here and that are not
 };
 
@@ -76,90 +78,84 @@ static enum err read_fill(struct pass *pass, enum tier tier, struct fill *fill,
                           struct error *e)
 {
     CLEANUP(db_release_at) struct db *db = NULL;
-    const struct storage_tier_status *status = &pass->tiers[tier];
     uint64_t leaving = 0;
     enum err err = db_acquire(pass->policy->options.db, &db, e);
     if (err == ERR_NONE)
         err = read_leaving(db, pass, tier, &leaving, e);
     if (err == ERR_NONE)
         err = read_missing(db, tier, &fill->missing, e);
-    fill->high = status->capacity / 100 * status->high_mark;
-    fill->low = status->capacity / 100 * status->low_mark;
     fill->fill =
-        less(status->used + pass->coming[tier], status->pending_free + leaving);
+        less(pass->tiers[tier].used, pass->status[tier].pending_free + leaving);
     return err;
 }
 
 // ---- what goes ------------------------------------------------------------------
 
-// From where the last batch ended; copies that a pin, an explicit move or a move under
-// way concerns stay. $6: also those that a rule wants here.
+// From where the last batch ended.
 static const char coldest_sql[] =
-    "SELECT c.id, c.sha256, c.heat_score, c.stored_size, b.size,"
-    " EXISTS (SELECT 1 FROM placements l WHERE l.sha256 = c.sha256 AND l.tier = 'warm'"
-    "  AND l.node_id = $1 AND l.state = 'ready' AND NOT l.damaged) AS warm,"
-    " EXISTS (SELECT 1 FROM placements l WHERE l.sha256 = c.sha256 AND l.tier = 'cold'"
-    "  AND l.node_id = 0 AND l.state = 'ready' AND NOT l.damaged) AS cold,"
-    " NOT (EXISTS (SELECT 1 FROM moves m WHERE m.sha256 = c.sha256 AND m.node_id = $1"
-    "   AND m.finished_at IS NULL)"
-    "  OR EXISTS (SELECT 1 FROM pin_blobs pb JOIN pins n ON n.id = pb.pin_id"
-    "   WHERE pb.sha256 = c.sha256 AND (n.until IS NULL OR n.until > now())"
-    "   AND array_position(ARRAY['hot', 'warm', 'cold'], n.tier) <= $7)"
-    "  OR EXISTS (SELECT 1 FROM holds o WHERE o.sha256 = c.sha256 AND o.until > now()"
-    "   AND array_position(ARRAY['hot', 'warm', 'cold'], o.tier) <= $7)"
-    "  OR (NOT $6 AND EXISTS (SELECT 1 FROM version_files f"
-    "   JOIN version_policy v ON v.version_id = f.version_id"
-    "   WHERE f.sha256 = c.sha256"
-    "   AND array_position(ARRAY['hot', 'warm', 'cold'], v.tier) <= $7))) AS goes"
-    " FROM (SELECT p.id, p.sha256, p.heat_score, p.stored_size FROM placements p"
-    "  WHERE p.node_id = $1 AND p.tier = $2 AND p.state = 'ready' AND NOT p.damaged"
-    "  AND p.heat_score >= $3 AND (p.heat_score, p.id) > ($3, $4)"
-    "  ORDER BY p.heat_score, p.id LIMIT $5) c"
-    " JOIN blobs b ON b.sha256 = c.sha256 ORDER BY c.heat_score, c.id";
-enum { ID, SHA256, SCORE, STORED, SIZE, WARM, COLD, GOES };
+    "SELECT p.id, p.sha256, p.heat_score, p.stored_size FROM placements p"
+    " WHERE p.node_id = $1 AND p.tier = $2 AND p.state = 'ready' AND NOT p.damaged"
+    " AND p.heat_score >= $3 AND (p.heat_score, p.id) > ($3, $4)"
+    " ORDER BY p.heat_score, p.id LIMIT $5";
+enum { ID, SHA256, SCORE, STORED };
 
-static bool has_room(const struct relief *relief, enum tier tier, uint64_t size)
+static enum err read_coldest(struct db *db, const struct pass *pass, enum tier tier,
+                             const struct relief_place *after, int64_t limit,
+                             struct db_result **rows, struct blob_facts_list *list,
+                             struct error *e)
 {
-    const struct pass *pass = relief->pass;
-    const struct storage_tier_status *status = &pass->tiers[tier];
-    uint64_t high = status->capacity / 100 * status->high_mark;
-    if (!status->is_online)
-        return false;
-    return !status->is_limited ||
-           status->used + pass->coming[tier] + relief->promised[tier] + size <= high;
+    CLEANUP(buf_clear) struct buf digests = {0};
+    enum err err =
+        db_query(db, coldest_sql,
+                 DB_PARAMS(DB_INT(pass->policy->options.node), DB_TEXT(tier_name(tier)),
+                           DB_DOUBLE(after->score), DB_INT(after->id), DB_INT(limit)),
+                 rows, e);
+    if (err != ERR_NONE)
+        return err;
+    for (int row = 0; row < db_rows(*rows); row++) {
+        struct digest digest;
+        if (db_digest(*rows, row, SHA256, &digest))
+            sql_array_digest(&digests, &digest);
+    }
+    return blob_facts_read(db, pass->policy, sql_array(&digests), list, e);
 }
 
-// The next tier that has it or has room for it; an existing copy costs nothing.
-static bool choose_tier(const struct relief *relief, const struct db_result *rows,
-                        int row, enum tier *to)
+// Whether the copy of this row may go, and where to; what is being moved stays until
+// that has ended.
+static bool may_go(const struct pass *pass, const struct decide_tier *tiers,
+                   enum tier tier, bool rules_too, const struct db_result *rows,
+                   int row, const struct blob_facts_list *list,
+                   struct decision *decision)
 {
-    for (int tier = (int)relief->tier + 1; tier < TIER_COUNT; tier++) {
-        bool is_there = db_bool(rows, row, tier == TIER_WARM ? WARM : COLD);
-        if ((is_there && relief->pass->tiers[tier].is_online) ||
-            has_room(relief, (enum tier)tier, (uint64_t)db_int(rows, row, SIZE))) {
-            *to = (enum tier)tier;
-            return true;
-        }
-    }
-    return false;
+    struct digest digest;
+    if (!db_digest(rows, row, SHA256, &digest))
+        return false;
+    const struct blob_facts *blob = blob_facts_find(list, &digest);
+    if (blob == NULL || blob->is_moving)
+        return false;
+    decide_space(&pass->policy->options.decide, &blob->in, tiers, tier, rules_too,
+                 list->now_us, decision);
+    return decision->moves;
 }
 
 static enum err give_away(struct db *db, struct relief *relief,
-                          const struct db_result *rows, int row, struct error *e)
+                          const struct db_result *rows, int row,
+                          const struct blob_facts_list *list,
+                          const struct decision *decision, struct error *e)
 {
-    struct move_request request = {.cause = MOVE_SPACE, .drops = true};
+    struct move_request request = {
+        .to = decision->tier, .cause = MOVE_SPACE, .drops = true};
     struct move move;
-    if (!choose_tier(relief, rows, row, &request.to))
-        return ERR_NONE;
     (void)db_digest(rows, row, SHA256, &request.digest);
+    const struct blob_facts *blob = blob_facts_find(list, &request.digest);
     enum err err =
         move_begin_in(db, relief->pass->policy->options.storage, &request, &move, e);
     if (err != ERR_NONE)
         return err;
     relief->begun++;
     relief->freed += (uint64_t)db_int(rows, row, STORED);
-    if (!db_bool(rows, row, request.to == TIER_WARM ? WARM : COLD))
-        relief->promised[request.to] += (uint64_t)db_int(rows, row, SIZE);
+    if (blob->in.since_us[request.to] == 0)
+        relief->tiers[request.to].used += blob->in.size;
     return ERR_NONE;
 }
 
@@ -170,30 +166,26 @@ static enum err relief_work(struct db *db, void *context, struct error *e)
     struct relief *relief = context;
     struct pass *pass = relief->pass;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    CLEANUP(blob_facts_clear) struct blob_facts_list list = {0};
     relief->freed = 0;
     relief->begun = 0;
-    for (int tier = 0; tier < TIER_COUNT; tier++)
-        relief->promised[tier] = 0;
-    struct relief_place place = relief->place;
+    relief->next = relief->place;
+    memcpy(relief->tiers, pass->tiers, sizeof relief->tiers);
     enum err err = db_exec(db, lock, DB_NO_PARAMS, NULL, e);
     if (err == ERR_NONE)
-        err = db_query(db, coldest_sql,
-                       DB_PARAMS(DB_INT(pass->policy->options.node),
-                                 DB_TEXT(tier_name(relief->tier)),
-                                 DB_DOUBLE(place.score), DB_INT(place.id),
-                                 DB_INT(RELIEF_BATCH), DB_BOOL(relief->asked_too),
-                                 DB_INT((int64_t)relief->tier + 1)),
-                       &rows, e);
-    int row = 0;
-    for (; err == ERR_NONE && row < db_rows(rows) && relief->freed < relief->need &&
-           relief->begun < pass->budget.moves;
+        err = read_coldest(db, pass, relief->tier, &relief->place, RELIEF_BATCH, &rows,
+                           &list, e);
+    for (int row = 0;
+         err == ERR_NONE && row < db_rows(rows) && relief->freed < relief->need &&
+         relief->begun < pass->budget.moves;
          row++) {
-        place = (struct relief_place){.score = db_double(rows, row, SCORE),
-                                      .id = db_int(rows, row, ID)};
-        if (db_bool(rows, row, GOES))
-            err = give_away(db, relief, rows, row, e);
+        struct decision decision;
+        relief->next = (struct relief_place){.score = db_double(rows, row, SCORE),
+                                             .id = db_int(rows, row, ID)};
+        if (may_go(pass, relief->tiers, relief->tier, relief->rules_too, rows, row,
+                   &list, &decision))
+            err = give_away(db, relief, rows, row, &list, &decision, e);
     }
-    relief->next = place;
     relief->more = err == ERR_NONE && db_rows(rows) == RELIEF_BATCH;
     return err;
 }
@@ -203,8 +195,7 @@ static void account(struct pass *pass, const struct relief *relief)
     pass->budget.moves -= relief->begun;
     pass->result->moves += relief->begun;
     pass->result->relieved[relief->tier] += (int64_t)relief->freed;
-    for (int tier = 0; tier < TIER_COUNT; tier++)
-        pass->coming[tier] += relief->promised[tier];
+    memcpy(pass->tiers, relief->tiers, sizeof pass->tiers);
 }
 
 // *all: every copy has been looked at.
@@ -236,31 +227,32 @@ static enum err relieve(struct pass *pass, enum tier tier, const struct fill *fi
                         uint64_t need, struct error *e)
 {
     struct relief relief = {.pass = pass, .tier = tier, .need = need};
+    uint64_t high = pass->tiers[tier].high;
     bool all = false;
     policy_relief_get(pass->policy, tier, &relief.place);
     enum err err = run(&relief, &all, e);
     // What rules keep here goes last, and only as far as it must, since it would come
     // back into any room below the mark.
-    uint64_t freed = need - relief.need;
-    if (err == ERR_NONE && all && less(fill->fill, freed) > fill->high) {
-        relief.need = less(fill->fill, freed) - fill->high;
-        relief.asked_too = true;
+    uint64_t left = less(fill->fill, need - relief.need);
+    if (err == ERR_NONE && all && left > high) {
+        relief.need = left - high;
+        relief.rules_too = true;
         relief.place = from_coldest;
         err = run(&relief, &all, e);
     }
     bool done = relief.need == 0 || all;
     policy_relief_set(pass->policy, tier, done ? &from_coldest : &relief.place,
-                      all && relief.need > 0);
+                      all && relief.need > 0 ? fill->fill : 0);
     pass->result->more = pass->result->more || (err == ERR_NONE && !done);
     return err;
 }
 
 // Above the high mark: down to the low one. Below it: what rules and pins miss.
-static uint64_t needed(const struct fill *fill)
+static uint64_t needed(const struct decide_tier *tier, const struct fill *fill)
 {
-    if (fill->fill > fill->high)
-        return fill->fill - fill->low;
-    return less(fill->missing, fill->high - fill->fill);
+    if (fill->fill > tier->high)
+        return fill->fill - tier->low;
+    return less(fill->missing, tier->high - fill->fill);
 }
 
 enum err pass_watermarks(struct pass *pass, struct error *e)
@@ -268,14 +260,45 @@ enum err pass_watermarks(struct pass *pass, struct error *e)
     enum err err = ERR_NONE;
     for (int tier = 0; err == ERR_NONE && tier < TIER_COLD; tier++) {
         struct fill fill = {0};
-        const struct storage_tier_status *status = &pass->tiers[tier];
-        if (!status->is_online || !status->is_limited ||
-            policy_relief_is_futile(pass->policy, (enum tier)tier))
+        const struct decide_tier *now = &pass->tiers[tier];
+        if (!now->is_online || !now->is_limited)
             continue;
         err = read_fill(pass, (enum tier)tier, &fill, e);
-        uint64_t need = err == ERR_NONE ? needed(&fill) : 0;
-        if (need > 0)
+        uint64_t need = err == ERR_NONE ? needed(now, &fill) : 0;
+        if (need > 0 &&
+            !policy_relief_is_futile(pass->policy, (enum tier)tier, fill.fill))
             err = relieve(pass, (enum tier)tier, &fill, need, e);
+    }
+    return err;
+}
+
+// ---- what heat has to beat ------------------------------------------------------
+
+static enum err find_coldest(struct db *db, struct pass *pass, enum tier tier,
+                             struct error *e)
+{
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    CLEANUP(blob_facts_clear) struct blob_facts_list list = {0};
+    enum err err =
+        read_coldest(db, pass, tier, &from_coldest, COLDEST_LOOKED_AT, &rows, &list, e);
+    for (int row = 0; err == ERR_NONE && row < db_rows(rows); row++) {
+        struct decision decision;
+        if (may_go(pass, pass->tiers, tier, false, rows, row, &list, &decision)) {
+            pass->tiers[tier].coldest = db_double(rows, row, SCORE);
+            return ERR_NONE;
+        }
+    }
+    return err;
+}
+
+enum err pass_coldest(struct pass *pass, struct error *e)
+{
+    CLEANUP(db_release_at) struct db *db = NULL;
+    enum err err = db_acquire(pass->policy->options.db, &db, e);
+    for (int tier = 0; err == ERR_NONE && tier < TIER_COLD; tier++) {
+        const struct decide_tier *now = &pass->tiers[tier];
+        if (now->is_online && now->is_limited)
+            err = find_coldest(db, pass, (enum tier)tier, e);
     }
     return err;
 }
@@ -293,12 +316,9 @@ enum err pass_room(struct pass *pass, struct error *e)
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(pass->policy->options.db, &db, e);
     for (int tier = 0; err == ERR_NONE && tier < TIER_COUNT; tier++) {
-        const struct storage_tier_status *status = &pass->tiers[tier];
-        uint64_t high = status->capacity / 100 * status->high_mark;
-        uint64_t room = status->is_limited
-                            ? less(high, status->used + pass->coming[tier])
-                            : INT64_MAX;
-        if (status->is_online && room > 0)
+        const struct decide_tier *now = &pass->tiers[tier];
+        uint64_t room = now->is_limited ? less(now->high, now->used) : INT64_MAX;
+        if (now->is_online && room > 0)
             err = db_exec(db, sql,
                           DB_PARAMS(DB_TEXT(tier_name((enum tier)tier)),
                                     DB_INT((int64_t)room), DB_INT(RELIEF_BATCH)),

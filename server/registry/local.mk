@@ -5,6 +5,8 @@ libstrata_server_la_SOURCES += \
     %D%/alias.h \
     %D%/change.c \
     %D%/change.h \
+    %D%/collector.c \
+    %D%/collector.h \
     %D%/content.c \
     %D%/content.h \
     %D%/deletion.c \
@@ -23,6 +25,8 @@ libstrata_server_la_SOURCES += \
     %D%/origin.h \
     %D%/publish.c \
     %D%/publish.h \
+    %D%/purge.c \
+    %D%/purge.h \
     %D%/registry.c \
     %D%/registry.h \
     %D%/resolve.c \

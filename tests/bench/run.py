@@ -16,10 +16,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from benchmark import report  # noqa: E402
 from benchmark.chain import CHUNK, Chain  # noqa: E402
 from benchmark.measure import sync_tree  # noqa: E402
-from benchmark import rows, tier_rows  # noqa: E402
+from benchmark import cold_rows, rows, tier_rows  # noqa: E402
 from benchmark.servers import ROOT, Postgres  # noqa: E402
 
-ROWS = {row.key: row for row in (*rows.ROWS, *tier_rows.ROWS)}
+ROWS = {row.key: row for row in (*rows.ROWS, *tier_rows.ROWS, *cold_rows.ROWS)}
 # Fewer rounds are for trying things out: they are printed, not kept.
 KEPT_ROUNDS = 7
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -28,11 +28,11 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 class Bench:
     """What the rows share: the file, the programs, PostgreSQL, and who ends them."""
 
-    def __init__(self, options, folder, stack):
+    def __init__(self, options, folder, stack, needs_servers):
         self.folder = folder
         self.seconds = options.seconds
         self.models = options.models
-        self.size = options.size
+        self.size = options.size if needs_servers else 0
         self.file = folder / "file"
         self.load = ROOT / "build/tests/bench/bench-load"
         self.cli = ROOT / "build/strata"
@@ -40,8 +40,9 @@ class Bench:
         self.small_sha256 = hashlib.sha256(self.small).hexdigest()
         self.load_average = os.getloadavg()[0]
         self.enter = stack.enter_context
-        self.make_file()
-        self.postgres = self.enter(Postgres(folder / "postgres"))
+        if needs_servers:
+            self.make_file()
+            self.postgres = self.enter(Postgres(folder / "postgres"))
 
     def make_file(self):
         """Random bytes: nothing on the way can shrink them."""
@@ -87,7 +88,7 @@ def run_row(kind, options):
             tempfile.TemporaryDirectory(prefix="strata-bench-", dir=options.folder))
         folder = pathlib.Path(name)
         folder.chmod(0o755)
-        bench = Bench(options, folder, stack)
+        bench = Bench(options, folder, stack, kind.needs_servers)
         row = kind(bench)
         row.begin()
         rounds = []

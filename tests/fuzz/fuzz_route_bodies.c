@@ -18,8 +18,13 @@
 #include "common/names.h"
 #include "server/api/aliases.h"
 #include "server/api/evaluations.h"
+#include "server/api/gc.h"
 #include "server/api/models.h"
+#include "server/api/moves.h"
+#include "server/api/pins.h"
+#include "server/api/prefetch.h"
 #include "server/api/publish_parse.h"
+#include "server/api/tier_rules.h"
 #include "server/api/tokens.h"
 #include "server/api/uploads.h"
 #include "server/api/versions.h"
@@ -186,6 +191,43 @@ static enum err alias_put(const json_t *body, struct error *e)
     return err;
 }
 
+static void require_tier(enum tier tier)
+{
+    REQUIRE(tier >= TIER_HOT && tier < TIER_COUNT);
+}
+
+static enum err move_create(const json_t *body, struct error *e)
+{
+    enum tier tier = TIER_HOT;
+    enum err err = move_create_parse(body, &tier, e);
+    require_tier(tier);
+    return err;
+}
+
+static enum err pin_create_body(const json_t *body, struct error *e)
+{
+    struct pin_body pin = {0};
+    enum err err = pin_create_parse(body, &pin, e);
+    require_tier(pin.tier);
+    REQUIRE(err != ERR_NONE || pin.until_us >= 0);
+    return err;
+}
+
+static enum err prefetch_body(const json_t *body, struct error *e)
+{
+    struct prefetch_body parsed = {0};
+    enum err err = prefetch_parse(body, &parsed, e);
+    require_tier(parsed.tier);
+    REQUIRE(err != ERR_NONE || parsed.files == NULL || json_is_array(parsed.files));
+    return err;
+}
+
+static enum err gc_run(const json_t *body, struct error *e)
+{
+    struct gc_run_request run;
+    return gc_run_parse(body, &run, e);
+}
+
 #define MODEL "/api/v1/models/{ns}/{name}"
 #define VERSION MODEL "/versions/{ref}"
 
@@ -198,6 +240,11 @@ static const struct row {
     {'t', "POST", "/api/v1/tokens", token_create},
     {'u', "POST", "/api/v1/uploads", upload_create},
     {'c', "POST", "/api/v1/uploads/{id}/complete", upload_complete_parse},
+    {'o', "POST", "/api/v1/blobs/{sha256}/move", move_create},
+    {'n', "POST", "/api/v1/pins", pin_create_body},
+    {'f', "POST", "/api/v1/prefetch", prefetch_body},
+    {'r', "PUT", "/api/v1/tier-rules", tier_rules_put_parse},
+    {'g', "POST", "/api/v1/gc", gc_run},
     {'m', "POST", "/api/v1/models", model_create},
     {'M', "PATCH", MODEL, model_patch},
     {'p', "POST", MODEL "/versions", version_publish_body},

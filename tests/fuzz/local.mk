@@ -5,6 +5,7 @@
 fuzz_targets = \
     %D%/fuzz_chain \
     %D%/fuzz_chain_field \
+    %D%/fuzz_cold \
     %D%/fuzz_conditions \
     %D%/fuzz_config \
     %D%/fuzz_digest_field \
@@ -15,6 +16,7 @@ fuzz_targets = \
     %D%/fuzz_path \
     %D%/fuzz_range \
     %D%/fuzz_route_bodies \
+    %D%/fuzz_s3 \
     %D%/fuzz_safetensors \
     %D%/fuzz_span \
     %D%/fuzz_state \

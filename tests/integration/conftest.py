@@ -33,6 +33,8 @@ from support.contract import contract as load_contract  # noqa: E402
 from support.postgres import Cluster  # noqa: E402
 from support.rawhttp import Connection  # noqa: E402
 from support.relay import Relay  # noqa: E402
+from support.s3 import S3Server  # noqa: E402
+from support.s3proxy import S3Proxy  # noqa: E402
 from support.servers import Servers  # noqa: E402
 from support.stratad import Stratad  # noqa: E402
 
@@ -72,6 +74,29 @@ def template(postgres, work_folder):
     finally:
         server.close()
     return server
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """A real S3 server, started when the first test asks for it."""
+    server = S3Server()
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server):
+    """A fresh bucket of its own."""
+    return s3_server.bucket()
+
+
+@pytest.fixture
+def s3_proxy(s3_server):
+    """A proxy before the S3 server; without faults until it is given some."""
+    with S3Proxy(s3_server) as proxy:
+        yield proxy
 
 
 def _servers(request):

@@ -6,7 +6,7 @@ import pytest
 
 from support.stratad import ROOT, wait_until
 
-SAMPLE = re.compile(r'(strata_[a-z_]+)(\{[a-z]+="(?:[^"\\]|\\.)*"'
+SAMPLE = re.compile(r'(strata_[a-z0-9_]+)(\{[a-z]+="(?:[^"\\]|\\.)*"'
                     r'(?:,[a-z]+="(?:[^"\\]|\\.)*")*\})? (-?[0-9.e+]+|\+Inf|NaN)')
 
 

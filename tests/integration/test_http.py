@@ -17,6 +17,14 @@ API = "/api/v1"
 GETS = {
     "/api/v1/blobs/{sha256}": f"/blobs/{DIGEST}",
     "/api/v1/blobs/{sha256}/chain": f"/blobs/{DIGEST}/chain",
+    "/api/v1/blobs/{sha256}/placements": f"/blobs/{DIGEST}/placements",
+    "/api/v1/tiers": "/tiers",
+    "/api/v1/moves": "/moves",
+    "/api/v1/moves/{id}": "/moves/{move}",
+    "/api/v1/pins": "/pins",
+    "/api/v1/tier-rules": "/tier-rules",
+    "/api/v1/tier-rules/history": "/tier-rules/history",
+    "/api/v1/gc": "/gc",
     "/api/v1/uploads/{id}": "/uploads/{upload}",
     "/api/v1/models": "/models",
     "/api/v1/models/{ns}/{name}": "/models/acme/net",
@@ -48,12 +56,14 @@ def server(shared_server):
             "a/b.bin": DATA,
             "t.safetensors": safetensors.make({"t/0": ("U8", [1], b"t")})})
         api.put("/models/acme/net/aliases/prod", {"version": 1}, expect=201)
+        shared_server.move = api.post(f"/blobs/{DIGEST}/move", {"tier": "hot"},
+                                      expect=202).json()
         shared_server.upload = api.begin_upload(make_bytes(100, "open"))
     return shared_server
 
 
 def concrete(server, pattern):
-    return GETS[pattern].format(upload=server.upload["id"])
+    return GETS[pattern].format(upload=server.upload["id"], move=server.move["id"])
 
 
 def check_problem(answer, status, slug):

@@ -11,6 +11,7 @@ FILES = {
     "bin/strata",
     "bin/stratad",
     "include/strata.h",
+    "include/strata_tiers.h",
     "include/strata_transfer.h",
     "lib/libstrata.la",
     "lib/libstrata.so",
@@ -52,7 +53,7 @@ def commands():
     """Each command and its options, long and short."""
     table = {}
     for line in printed(STRATA, "reference").splitlines():
-        if match := re.match(r"### strata ([a-z]+(?: [a-z]+)?)", line):
+        if match := re.match(r"### strata ([a-z-]+(?: [a-z]+)?)", line):
             options = table.setdefault(match[1], set())
         elif line.startswith("### "):
             options = table.setdefault("", set())

@@ -185,7 +185,6 @@ static void origins_become_a_request(void **state)
     origins_of("publish d ns/m --tag a=1 --tag a=2", STRATA_USAGE);
     origins_of("publish d ns/m --parent ns/p@3", STRATA_USAGE);
     origins_of("publish d ns/m --parent nothing:merge", STRATA_USAGE);
-    origins_of("publish d ns/m --tier cold", STRATA_USAGE);
 }
 
 static void ranges(void **state)

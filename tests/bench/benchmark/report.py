@@ -25,6 +25,13 @@ COLUMNS = {
     "per_second": ("requests/s", 1, 0),
     "p50_ms": ("p50 ms", 1, 2),
     "p99_ms": ("p99 ms", 1, 2),
+    "direct_ms": ("direct, ms", 1, 1),
+    "first_ms": ("first byte, ms", 1, 1),
+    "beyond_ms": ("later, ms", 1, 1),
+    "fetched_ratio": ("fetched by stored", 1, 2),
+    "saved": ("saved %", 100, 1),
+    "encode_rate": ("encode GB/s", 1, 2),
+    "decode_rate": ("decode GB/s", 1, 2),
     "server_cpu_request_us": ("server and database CPU µs/request", 1, 0),
 }
 
@@ -45,6 +52,7 @@ def versions():
         "aria2": ("aria2c", "--version"),
         "curl": ("curl", "--version"),
         "OpenSSL": ("openssl", "version"),
+        "zstd": ("zstd", "--version"),
         "MLflow": (CACHE / "bench-mlflow/bin/mlflow", "--version"),
     }
     found = {}
@@ -145,12 +153,12 @@ def bars_table(entry):
 
 
 def row_page(entry):
-    size = f"{entry['size'] / (1 << 30):g} GiB"
+    size = f"file of {entry['size'] / (1 << 30):g} GiB, " if entry["size"] else ""
     ran = ", ".join(f"{name} {text}" for name, text in entry["versions"].items())
     return "\n\n".join([
         f"## {entry['title']}", entry["method"],
-        f"{entry['date']}, {entry['machine']}; {len(entry['rounds'])} rounds, file of "
-        f"{size}, TCP congestion control {entry['congestion']}, load average before: "
+        f"{entry['date']}, {entry['machine']}; {len(entry['rounds'])} rounds, "
+        f"{size}TCP congestion control {entry['congestion']}, load average before: "
         f"{entry['load_average']}. {ran}.",
         lanes_table(entry), bars_table(entry),
         *([entry["bounds"]] if entry.get("bounds") else [])])
@@ -175,6 +183,7 @@ def write(entries):
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     kept.update(entries)
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
-    order = [key for key in ("download", "upload", "pull", "alias") if key in kept]
+    order = [key for key in ("download", "upload", "pull", "alias", "cold-format")
+             if key in kept]
     PAGE.write_text("\n\n".join([INTRODUCTION, *(row_page(kept[k]) for k in order)])
                     + "\n")

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows: what is set up, the lanes that take turns, and the bars."""
 import dataclasses
+import re
 import shutil
 
 from .measure import Meter, sync_tree, warm
-from .servers import DockerRegistry, Mlflow, Nginx, Stratad, Weed
+from .servers import CACHE, ROOT, DockerRegistry, Mlflow, Nginx, Stratad, Weed
 
 MIB = 1 << 20
 
@@ -32,6 +33,7 @@ class Row:
     bounds = ""  # what keeps a bar from being passed, where one is not
     columns = ()
     bars = ()
+    needs_servers = True  # the random file and PostgreSQL
 
     def __init__(self, bench):
         self.bench = bench
@@ -351,4 +353,52 @@ class Alias(Row):
         }
 
 
-ROWS = (Download, Upload, Pull, Alias)
+class ColdFormat(Row):
+    key = "cold-format"
+    title = "Cold encoding"
+    needs_servers = False
+    files = {"real bf16": "real-bf16", "real fp32": "real-fp32",
+             "generated bf16": "generated-bf16", "generated fp32": "generated-fp32"}
+    method = (
+        "Real: the float32 weights of MiniLM, and the same rounded to bfloat16. Generated: "
+        "24 Mi normal numbers, each row of 4,096 with a scale of its own. Strata encodes "
+        "and decodes the file in memory on one core, chunk by chunk with the checksum of "
+        "each frame and without the digest; rates are of the blob's bytes by the thread's CPU "
+        "time. zstd: `zstd -b1` on the same bytes, and on the exponents alone, the plane "
+        "that Strata codes.")
+    columns = ("saved", "encode_rate", "decode_rate")
+    bars = tuple(
+        bar for name in files for bar in (
+            Bar(f"saved, {name}", "saved", f"strata, {name}", (),
+                0.32 if "bf16" in name else 0.14),
+            Bar(f"encode, {name}, GB/s", "encode_rate", f"strata, {name}", (), 0.5),
+            Bar(f"decode, {name}, GB/s", "decode_rate", f"strata, {name}", (), 1.3)))
+
+    def begin(self):
+        (wheel,) = (CACHE / "bench-wheel").glob("*.whl")
+        Meter().run(CACHE / "bench-weights/bin/python", ROOT / "tests/bench/weights.py",
+                    self.bench.folder, wheel)
+
+    def strata(self, file):
+        return Meter().load(ROOT / "build/tests/bench/bench-cold", self.bench.folder / file)
+
+    def zstd(self, file):
+        path = self.bench.folder / file
+        text = Meter().run("zstd", "-b1", "-i1", path)
+        found = re.findall(
+            r"(\d+) \(x[\d.]+\), *([\d.]+) MB/s, *([\d.]+) MB/s", text)[-1]
+        return {"saved": 1 - int(found[0]) / path.stat().st_size,
+                "encode_rate": float(found[1]) / 1000,
+                "decode_rate": float(found[2]) / 1000}
+
+    def lanes(self):
+        lanes = {}
+        for name, file in self.files.items():
+            lanes[f"strata, {name}"] = lambda file=file: self.strata(file)
+            lanes[f"zstd -1, {name}"] = lambda file=file: self.zstd(file)
+            lanes[f"zstd -1, exponents of {name}"] = (
+                lambda file=file: self.zstd(f"{file}.exponents"))
+        return lanes
+
+
+ROWS = (Download, Upload, Pull, Alias, ColdFormat)

@@ -33,6 +33,7 @@ BUSY = """
             AND (state <> 'queued' OR error = '' OR not_before <= now()))
          + (SELECT count(*) FROM placements WHERE state IN ('copying', 'verifying')
             OR state = 'dropping' AND node_id > 0)"""
+GARBAGE = "SELECT tier, encode(sha256, 'hex'), id FROM garbage"
 UPLOADS = "SELECT tier, encode(sha256, 'hex'), placement_id, state FROM uploads"
 BLOBS_NOWHERE = """
     SELECT encode(sha256, 'hex') FROM blobs b WHERE NOT EXISTS (
@@ -120,6 +121,7 @@ def check_copies(server, quarantine):
         named.add(f"{tier}/incoming/{number}")
         if digest is not None:
             named.add(name_of(tier, digest, number))
+    named |= {name_of(*row) for row in server.database.rows(GARBAGE)}
     copies = server.tier_copies()
     for name in copies:
         aside = "/quarantine/" in name
