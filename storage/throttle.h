@@ -17,5 +17,5 @@ void throttle_watch(struct throttle *throttle, unsigned (*read)(void *context),
 // Waits until `bytes` more may be moved, or *cancel (may be NULL) is true.
 void throttle_take(struct throttle *throttle, uint64_t bytes,
                    const atomic_bool *cancel);
-// Gives the calling thread the lowest CPU priority.
+// Gives the calling thread a low CPU priority.
 void throttle_thread(void);
