@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -40,6 +42,10 @@ struct exchange {
     enum err err; // what a callback returned
     uint64_t offset;
     char text[CURL_ERROR_SIZE];
+    int64_t stall_ms;
+    curl_off_t moved; // bytes, at moved_ms
+    int64_t moved_ms; // 0: not yet looked
+    char stalled[64]; // why it ended
 };
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
@@ -189,12 +195,26 @@ static int on_seek(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+// libcurl's own limit of low speed looks at the mean of five seconds, and so calls a
+// connection that went silent after a burst a busy one.
 static int on_progress(void *context, curl_off_t down_total, curl_off_t down,
                        curl_off_t up_total, curl_off_t up)
 {
-    (void)down_total, (void)down, (void)up_total, (void)up;
+    (void)down_total, (void)up_total;
     struct exchange *x = context;
-    return atomic_load_explicit(x->request->cancel, memory_order_relaxed) ? 1 : 0;
+    const atomic_bool *cancel = x->request->cancel;
+    if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed))
+        return 1;
+    int64_t now_ms = clock_monotonic_ms();
+    if (down + up != x->moved || x->moved_ms == 0) {
+        x->moved = down + up;
+        x->moved_ms = now_ms;
+    }
+    if (now_ms - x->moved_ms < x->stall_ms)
+        return 0;
+    snprintf(x->stalled, sizeof x->stalled, "no byte came or went for %" PRId64 " ms",
+             x->stall_ms);
+    return 1;
 }
 
 // A proxy of the environment must never stand between two processes of one machine.
@@ -217,7 +237,6 @@ static void set_connection(CURL *handle, const struct http_pool *pool,
                            const struct http_request *request)
 {
     const struct http_pool_options *options = &pool->options;
-    int64_t stall_ms = or_default(request->stall_timeout_ms, options->stall_timeout_ms);
     curl_easy_setopt(handle, CURLOPT_URL, request->url);
     curl_easy_setopt(handle, CURLOPT_PATH_AS_IS, 1L); // as it was signed
     curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -229,8 +248,6 @@ static void set_connection(CURL *handle, const struct http_pool *pool,
     curl_easy_setopt(handle, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
     curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)options->connect_timeout_ms);
-    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, (long)((stall_ms + 999) / 1000));
     curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     if (pool->ca_file != NULL)
         curl_easy_setopt(handle, CURLOPT_CAINFO, pool->ca_file);
@@ -266,11 +283,9 @@ static void set_exchange(CURL *handle, struct exchange *x)
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_write);
     curl_easy_setopt(handle, CURLOPT_WRITEDATA, x);
     curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, x->text);
-    if (request->cancel != NULL) {
-        curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
-        curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, on_progress);
-        curl_easy_setopt(handle, CURLOPT_XFERINFODATA, x);
-    }
+    curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(handle, CURLOPT_XFERINFODATA, x);
 }
 
 static struct curl_slist *header_list(const struct http_request *request)
@@ -298,7 +313,9 @@ static enum err translate(CURLcode code, const struct exchange *x)
         return x->err;
     if (code == CURLE_OK)
         return ERR_NONE;
-    const char *why = x->text[0] != '\0' ? x->text : curl_easy_strerror(code);
+    const char *why = x->stalled[0] != '\0' ? x->stalled
+                      : x->text[0] != '\0'  ? x->text
+                                            : curl_easy_strerror(code);
     if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
         return error_set(x->e, ERR_BAD_REQUEST, "%s: %s", x->request->url, why);
     enum err err = error_set(x->e, ERR_UNAVAILABLE, "%s %s: %s", x->request->method,
@@ -324,7 +341,13 @@ enum err http_pool_run(struct http_pool *pool, const struct http_request *reques
         error_add(e, "sent", json_false());
         return err;
     }
-    struct exchange x = {.request = request, .response = response, .e = e};
+    struct exchange x = {
+        .request = request,
+        .response = response,
+        .e = e,
+        .stall_ms =
+            or_default(request->stall_timeout_ms, pool->options.stall_timeout_ms),
+    };
     struct curl_slist *headers = header_list(request);
     set_connection(handle, pool, request);
     set_exchange(handle, &x);

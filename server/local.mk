@@ -8,6 +8,8 @@ libstrata_server_la_SOURCES += \
     %D%/background.h \
     %D%/folder.c \
     %D%/folder.h \
+    %D%/gauges.c \
+    %D%/gauges.h \
     %D%/reference.c \
     %D%/reference.h \
     %D%/service.c \

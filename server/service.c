@@ -19,6 +19,7 @@
 #include "server/api/route.h"
 #include "server/background.h"
 #include "server/folder.h"
+#include "server/gauges.h"
 #include "server/http/server.h"
 #include "server/policy/evaluate.h"
 #include "server/policy/policy.h"
@@ -27,6 +28,7 @@
 #include "server/registry/tensor_index.h"
 #include "storage/cold_cache.h"
 #include "storage/read_log.h"
+#include "storage/scrub.h"
 #include "storage/storage.h"
 #include "storage/tier_s3.h"
 
@@ -52,6 +54,7 @@ struct service {
     struct background *sweep;
     struct background *tend;
     struct background *gc;
+    struct background *scrubbing;
     struct background *policy;
     atomic_bool stopping;
     struct background *slow;
@@ -215,6 +218,11 @@ static enum err start_access(struct service *s, struct error *e)
         .decide = decide_options_of(s->config),
     };
     s->app.policy = policy_new(&policy);
+    s->app.scrub =
+        scrub_new(s->app.storage, &(struct scrub_options){
+                                      .interval_s = s->config->scrub_interval_ms / 1000,
+                                      .bandwidth = s->config->scrub_bandwidth,
+                                  });
     s->app.collector = collector_new(&(struct collector_options){
         .registry = s->app.registry,
         .storage = s->app.storage,
@@ -236,137 +244,23 @@ static enum err start_access(struct service *s, struct error *e)
 
 // ---- metrics ----------------------------------------------------------------------
 
-static int64_t read_in_use(void *service)
-{
-    return db_pool_in_use(((struct service *)service)->app.db);
-}
-
 static int64_t read_active(void *service)
 {
     return service_active(service);
 }
 
-static int64_t read_ready(void *service)
-{
-    return atomic_load(&((struct service *)service)->health.state) == HEALTH_READY;
-}
-
-static int64_t read_uploads(void *service)
-{
-    return storage_uploads_open(((struct service *)service)->app.storage);
-}
-
-static int64_t read_gc_blobs(void *service)
-{
-    struct collector_state state = {0};
-    if (((struct service *)service)->app.collector != NULL)
-        collector_show(((struct service *)service)->app.collector, &state);
-    return state.blobs;
-}
-
-static int64_t read_gc_bytes(void *service)
-{
-    struct collector_state state = {0};
-    if (((struct service *)service)->app.collector != NULL)
-        collector_show(((struct service *)service)->app.collector, &state);
-    return state.bytes;
-}
-
-static int64_t read_missing(void *service)
-{
-    return storage_files_missing(((struct service *)service)->app.storage);
-}
-
-static struct cold_reads_counts count_cold_reads(void *service)
-{
-    struct cold_reads_counts counts;
-    storage_count_cold_reads(((struct service *)service)->app.storage, &counts);
-    return counts;
-}
-
-static int64_t read_cold_fetched(void *service)
-{
-    return (int64_t)count_cold_reads(service).fetched;
-}
-
-static int64_t read_cold_shared(void *service)
-{
-    return (int64_t)count_cold_reads(service).shared;
-}
-
-static int64_t read_cold_fetched_bytes(void *service)
-{
-    return (int64_t)count_cold_reads(service).bytes;
-}
-
-static int64_t read_cold_failures(void *service)
-{
-    return (int64_t)count_cold_reads(service).failures;
-}
-
-static int64_t read_cold_waits(void *service)
-{
-    return (int64_t)count_cold_reads(service).waits;
-}
-
-static int64_t read_hits(void *service)
-{
-    return registry_cache_hits(((struct service *)service)->app.registry);
-}
-
-static int64_t read_misses(void *service)
-{
-    return registry_cache_misses(((struct service *)service)->app.registry);
-}
-
-#define TIER_METRIC(name, member, tier)                                                \
-    static int64_t name(void *service)                                                 \
-    {                                                                                  \
-        struct read_totals totals;                                                     \
-        read_log_totals(((struct service *)service)->app.reads, &totals);              \
-        return (int64_t)totals.member[tier];                                           \
-    }
-TIER_METRIC(read_hot_reads, reads, TIER_HOT)
-TIER_METRIC(read_warm_reads, reads, TIER_WARM)
-TIER_METRIC(read_cold_reads, reads, TIER_COLD)
-TIER_METRIC(read_hot_bytes, bytes, TIER_HOT)
-TIER_METRIC(read_warm_bytes, bytes, TIER_WARM)
-TIER_METRIC(read_cold_bytes, bytes, TIER_COLD)
-
-static void start_reads(struct service *s)
-{
-    s->app.reads = read_log_new(READS_MAXIMUM);
-    metrics_pull(s->app.metrics, METRIC_HOT_READS, read_hot_reads, s);
-    metrics_pull(s->app.metrics, METRIC_WARM_READS, read_warm_reads, s);
-    metrics_pull(s->app.metrics, METRIC_COLD_READS, read_cold_reads, s);
-    metrics_pull(s->app.metrics, METRIC_HOT_READ_BYTES, read_hot_bytes, s);
-    metrics_pull(s->app.metrics, METRIC_WARM_READ_BYTES, read_warm_bytes, s);
-    metrics_pull(s->app.metrics, METRIC_COLD_READ_BYTES, read_cold_bytes, s);
-}
-
 static void start_metrics(struct service *s)
 {
     s->app.metrics = metrics_new();
+    s->app.reads = read_log_new(READS_MAXIMUM);
     AUTO_FREE const char **labels = alloc_array(routes_count, sizeof *labels);
     for (size_t i = 0; i < routes_count; i++)
         labels[i] = routes[i].pattern;
     metrics_set_routes(s->app.metrics, labels, routes_count);
     metrics_set(s->app.metrics, METRIC_DB_CONNECTIONS_MAXIMUM,
                 s->config->database_connections);
-    metrics_pull(s->app.metrics, METRIC_DB_CONNECTIONS_IN_USE, read_in_use, s);
     metrics_pull(s->app.metrics, METRIC_HTTP_REQUESTS_ACTIVE, read_active, s);
-    metrics_pull(s->app.metrics, METRIC_READY, read_ready, s);
-    metrics_pull(s->app.metrics, METRIC_UPLOADS_OPEN, read_uploads, s);
-    metrics_pull(s->app.metrics, METRIC_GC_BLOBS, read_gc_blobs, s);
-    metrics_pull(s->app.metrics, METRIC_GC_BYTES, read_gc_bytes, s);
-    metrics_pull(s->app.metrics, METRIC_FILES_MISSING, read_missing, s);
-    metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_FETCHED, read_cold_fetched, s);
-    metrics_pull(s->app.metrics, METRIC_COLD_CHUNKS_SHARED, read_cold_shared, s);
-    metrics_pull(s->app.metrics, METRIC_COLD_FETCHED_BYTES, read_cold_fetched_bytes, s);
-    metrics_pull(s->app.metrics, METRIC_COLD_FAILURES, read_cold_failures, s);
-    metrics_pull(s->app.metrics, METRIC_COLD_WAITS, read_cold_waits, s);
-    metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_HITS, read_hits, s);
-    metrics_pull(s->app.metrics, METRIC_VERSION_CACHE_MISSES, read_misses, s);
+    gauges_add(&s->app);
 }
 
 // ---- threads ------------------------------------------------------------------------
@@ -396,6 +290,11 @@ static enum err run_sweep(void *context, struct error *e)
     if (err != ERR_NONE)
         metrics_add(s->app.metrics, METRIC_SWEEPS_FAILED, 1);
     return err;
+}
+
+static enum err run_scrub(void *context, struct error *e)
+{
+    return scrub_run(((struct service *)context)->app.scrub, e);
 }
 
 static enum err run_collector(void *context, struct error *e)
@@ -441,6 +340,7 @@ static enum err start_threads(struct service *s, struct error *e)
     const struct background_options sweep = {"uploads", sweep_pause_ms(s->config),
                                              run_sweep, s};
     const struct background_options tend = {"copies", WATCH_MS, run_tend, s};
+    const struct background_options scrub = {"scrub", WATCH_MS, run_scrub, s};
     const struct background_options gc = {"gc", WATCH_MS, run_collector, s};
     const struct background_options policy = {"policy", s->config->policy_interval_ms,
                                               run_policy, s};
@@ -457,6 +357,8 @@ static enum err start_threads(struct service *s, struct error *e)
         err = background_start(&policy, &s->policy, e);
     if (err == ERR_NONE)
         err = background_start(&gc, &s->gc, e);
+    if (err == ERR_NONE)
+        err = background_start(&scrub, &s->scrubbing, e);
     return err;
 }
 
@@ -473,6 +375,7 @@ static enum err start_http(struct service *s, struct error *e)
     const char *address = http_server_address(s->http);
     log_info("listening", "address", address, NULL);
     storage_watch_users(s->app.storage, read_transfers, s->http);
+    scrub_watch(s->app.scrub, read_transfers, s->http);
     const struct background_options slow = {"connections", WATCH_MS, run_slow, s};
     err = background_start(&slow, &s->slow, e);
     if (err != ERR_NONE)
@@ -494,7 +397,6 @@ enum err service_start(const struct config *config, bool (*cancelled)(void),
     s->cancelled = cancelled;
     s->lock = -1;
     start_metrics(s);
-    start_reads(s);
     enum err err = folder_take(config->data, &s->data_dir, &s->lock, e);
     if (err != ERR_NONE)
         return err;
@@ -549,6 +451,9 @@ void service_stop(struct service *s)
     background_stop(s->policy);
     storage_stop(s->app.storage);
     http_server_stop(s->http);
+    if (s->app.scrub != NULL)
+        scrub_stop(s->app.scrub);
+    background_stop(s->scrubbing);
     if (s->app.collector != NULL)
         collector_stop(s->app.collector);
     background_stop(s->gc);
@@ -557,6 +462,7 @@ void service_stop(struct service *s)
     background_stop(s->refresh);
     background_stop(s->database);
     auth_free(s->app.auth);
+    scrub_free(s->app.scrub);
     collector_free(s->app.collector);
     tensor_indexes_free(s->app.tensors);
     policy_free(s->app.policy);

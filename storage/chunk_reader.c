@@ -155,6 +155,17 @@ enum err chunk_reader_read(struct chunk_reader *r, uint64_t offset, void *bytes,
     return err;
 }
 
+enum err chunk_reader_read_stored(struct chunk_reader *r, uint64_t offset, void *bytes,
+                                  size_t size, struct error *e)
+{
+    return r->copy->ops->read(r->copy, offset, bytes, size, e);
+}
+
+uint64_t chunk_reader_encoded_size(const struct chunk_reader *r)
+{
+    return r->layout != NULL ? r->layout->stored_size : 0;
+}
+
 bool chunk_reader_is_damage(enum err err)
 {
     return err == ERR_DIGEST_MISMATCH || err == ERR_COLD_UNREADABLE;

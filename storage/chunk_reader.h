@@ -24,6 +24,10 @@ static inline void chunk_reader_free_at(struct chunk_reader **reader)
 // The whole chunk, into `bytes` (page-aligned, with room for CHAIN_CHUNK_SIZE).
 enum err chunk_reader_get(struct chunk_reader *reader, size_t index, void *bytes,
                           struct error *e) MUST_CHECK;
+// Bytes of the copy as they are stored, and how many there are; 0: it is raw.
+enum err chunk_reader_read_stored(struct chunk_reader *reader, uint64_t offset,
+                                  void *bytes, size_t size, struct error *e) MUST_CHECK;
+uint64_t chunk_reader_encoded_size(const struct chunk_reader *reader);
 // Any range of the blob.
 enum err chunk_reader_read(struct chunk_reader *reader, uint64_t offset, void *bytes,
                            size_t size, struct error *e) MUST_CHECK;
@@ -44,5 +48,7 @@ struct chunk_scan {
     const atomic_bool *cancel;
     atomic_uint_fast64_t *done;
 };
+// The whole copy, with what an encoded one holds beside the chunks: `sink` is not used.
+enum err chunk_scan_verify(const struct chunk_scan *scan, struct error *e) MUST_CHECK;
 // ERR_UNAVAILABLE when it was cancelled.
 enum err chunk_scan_run(const struct chunk_scan *scan, struct error *e) MUST_CHECK;

@@ -6,6 +6,7 @@
 
 #include "common/alloc.h"
 #include "common/direct.h"
+#include "common/format/cold.h"
 #include "storage/chunk_reader.h"
 
 #define THREADS_MAXIMUM 16
@@ -180,5 +181,49 @@ enum err chunk_scan_run(const struct chunk_scan *scan, struct error *e)
     for (unsigned i = 0; i < count; i++)
         pthread_join(made[i], NULL);
     ring_clear(&ring);
+    return err;
+}
+
+// ---- an encoded copy whole ----------------------------------------------------------
+
+static enum err read_stored(void *context, uint64_t offset, void *bytes, size_t size,
+                            struct error *e)
+{
+    const struct chunk_scan *scan = context;
+    throttle_take(scan->throttle, size, scan->cancel);
+    return is_cancelled(scan)
+               ? cancelled(e)
+               : chunk_reader_read_stored(scan->reader, offset, bytes, size, e);
+}
+
+static enum err count_decoded(void *context, const void *bytes, size_t size,
+                              struct error *e)
+{
+    const struct chunk_scan *scan = context;
+    (void)bytes;
+    (void)e;
+    if (scan->done != NULL)
+        atomic_fetch_add(scan->done, size);
+    return ERR_NONE;
+}
+
+enum err chunk_scan_verify(const struct chunk_scan *scan, struct error *e)
+{
+    struct chunk_scan copy = *scan;
+    uint64_t stored_size = chunk_reader_encoded_size(scan->reader);
+    copy.sink = NULL;
+    if (stored_size == 0)
+        return chunk_scan_run(&copy, e);
+    const struct cold_decode_request request = {.stored_size = stored_size,
+                                                .read = read_stored,
+                                                .write = count_decoded,
+                                                .context = &copy,
+                                                .threads = scan->threads};
+    struct digest wanted, digest;
+    uint64_t size = 0;
+    chain_digest(scan->chain, &wanted);
+    enum err err = cold_decode(&request, &digest, &size, e);
+    if (err == ERR_NONE && !digest_equal(&wanted, &digest))
+        err = error_set(e, ERR_DIGEST_MISMATCH, "it is another blob's copy");
     return err;
 }

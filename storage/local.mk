@@ -64,6 +64,8 @@ libstrata_storage_la_SOURCES = \
     %D%/s3_writer.h \
     %D%/s3_xml.c \
     %D%/s3_xml.h \
+    %D%/scrub.c \
+    %D%/scrub.h \
     %D%/state.h \
     %D%/status.c \
     %D%/status.h \

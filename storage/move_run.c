@@ -17,6 +17,7 @@
 #include "storage/tier_room.h"
 
 #define LOCAL_THREADS 2
+#define REMOTE_THREADS 8
 #define ATTEMPTS_MAXIMUM 10
 #define DELAY_FIRST_MS 1000
 #define DELAY_MAXIMUM_MS (10 * 60 * 1000)
@@ -43,7 +44,10 @@ static bool is_stopping(const struct attempt *a)
 
 static unsigned threads_for(const struct storage_tier *tier)
 {
-    return tier->file != NULL ? LOCAL_THREADS : tier->store->ops->parallel;
+    unsigned parallel = tier->store->ops->parallel;
+    if (tier->file != NULL)
+        return LOCAL_THREADS;
+    return parallel < REMOTE_THREADS ? parallel : REMOTE_THREADS; // each holds chunks
 }
 
 // ---- the source -------------------------------------------------------------------
@@ -220,7 +224,7 @@ static enum err verify(struct attempt *a, struct error *e)
         .cancel = &a->running->cancel,
         .done = &a->running->done,
     };
-    err = chunk_scan_run(&scan, e);
+    err = chunk_scan_verify(&scan, e);
     if (chunk_reader_is_damage(err))
         return error_set(e, ERR_UNAVAILABLE,
                          "the %s tier gives back other bytes than were written: its "

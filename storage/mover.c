@@ -239,11 +239,18 @@ static void tell_stop(struct movers *all)
 
 void movers_stop(struct movers *all)
 {
-    if (all == NULL)
+    if (all == NULL || is_stopping(all))
         return;
     tell_stop(all);
     for (unsigned i = 0; i < all->count; i++)
         pthread_join(all->movers[i].thread, NULL);
+}
+
+void movers_free(struct movers *all)
+{
+    if (all == NULL)
+        return;
+    movers_stop(all);
     throttle_free(all->throttle);
     pthread_cond_destroy(&all->wake);
     pthread_mutex_destroy(&all->lock);

@@ -17,6 +17,7 @@ struct running_move {
 enum err movers_start(struct storage *storage, struct error *e) MUST_CHECK;
 // Ends what runs at its next chunk; it is queued again. NULL is allowed.
 void movers_stop(struct movers *movers);
+void movers_free(struct movers *movers); // stops them first; NULL is allowed
 struct throttle *movers_throttle(struct movers *movers);
 
 // Fills in bytes_done and eta_s of one that runs.

@@ -52,7 +52,7 @@ struct s3_request {
     size_t body_size;
     struct s3_range *range; // of a GET; NULL: the answer's body goes to `answer`
     size_t answer_maximum;  // 0 = 16 MiB
-    bool is_slow;           // the bucket may be silent until the deadline
+    bool is_slow;           // the bucket may be silent for half of the deadline
     bool may_fail_late;     // a failure may stand in the body of a 200
 };
 

@@ -77,8 +77,6 @@ static bool take_line(struct s3_credentials *credentials, const char *line,
                       size_t length)
 {
     size_t skip = strspn(line, " \t");
-    if (skip > length)
-        skip = length;
     line += skip;
     length = trimmed(line, length - skip);
     if (length == 0 || *line == '#')

@@ -168,8 +168,9 @@ enum err s3_multipart_complete(struct s3_multipart *multipart, size_t part_count
                                  .is_slow = true,
                                  .may_fail_late = true};
     enum err err = s3_client_run(multipart->client, &request, &answer, e);
-    // Completed by a try whose answer was lost.
-    if (err == ERR_UPLOAD_NOT_FOUND && answer.tries > 1) {
+    // Completed by a try whose answer was lost; libcurl repeats some by itself, so that
+    // the number of tries says nothing.
+    if (err == ERR_UPLOAD_NOT_FOUND) {
         error_clear(e);
         err = ERR_NONE;
     }

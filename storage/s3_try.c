@@ -11,7 +11,7 @@
 #include "common/clock.h"
 
 #define STALL_SHARE 4 // of the deadline: several tries must fit
-#define STALL_MINIMUM_MS 1000
+#define STALL_MINIMUM_MS 500
 
 // ---- what an answer means
 // -------------------------------------------------------------
@@ -245,7 +245,7 @@ static int64_t stall_ms(const struct s3_client *client, const struct s3_try *try
 {
     int64_t stall = client->options.timeout_ms / STALL_SHARE;
     if (try->request->is_slow)
-        return left_ms;
+        return left_ms / 2; // and once more
     return stall < STALL_MINIMUM_MS ? STALL_MINIMUM_MS : stall;
 }
 

@@ -61,6 +61,8 @@ static void XMLCALL on_end(void *context, const XML_Char *name)
 {
     struct parse *p = context;
     (void)name;
+    if (p->err != ERR_NONE) // expat ends an empty element even when it was stopped
+        return;
     const char *local = p->names[p->depth--];
     p->err = p->fn(p->context, p->names[p->depth], local, buf_text(&p->text), p->e);
     if (p->err != ERR_NONE)

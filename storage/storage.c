@@ -107,7 +107,7 @@ void storage_close(struct storage *s)
 {
     if (s == NULL)
         return;
-    movers_stop(s->movers);
+    movers_free(s->movers);
     follower_free(s->follower);
     upload_table_free(s->uploads);
     cache_free(s->chains);
@@ -129,10 +129,8 @@ enum err storage_start(struct storage *storage, struct error *e)
 
 void storage_stop(struct storage *storage)
 {
-    if (storage == NULL)
-        return;
-    movers_stop(storage->movers); // what runs still asks for it
-    storage->movers = NULL;
+    if (storage != NULL)
+        movers_stop(storage->movers);
 }
 
 void storage_watch_users(struct storage *storage, unsigned (*transfers)(void *context),

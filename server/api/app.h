@@ -12,6 +12,7 @@ struct health;
 struct policy;
 struct read_log;
 struct registry;
+struct scrub;
 struct storage;
 struct tensor_indexes;
 
@@ -23,6 +24,7 @@ struct app {
     struct tensor_indexes *tensors;
     struct collector *collector;
     struct policy *policy;
+    struct scrub *scrub;
     struct read_log *reads;
     struct auth *auth;
     struct metrics *metrics;

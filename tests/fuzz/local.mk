@@ -16,6 +16,7 @@ fuzz_targets = \
     %D%/fuzz_path \
     %D%/fuzz_range \
     %D%/fuzz_route_bodies \
+    %D%/fuzz_s3 \
     %D%/fuzz_safetensors \
     %D%/fuzz_span \
     %D%/fuzz_state \

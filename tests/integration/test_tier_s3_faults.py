@@ -3,7 +3,6 @@
 does not ends within the deadline and says why, and no byte is ever wrong."""
 import hashlib
 import subprocess
-import threading
 import time
 
 import pytest
@@ -13,8 +12,7 @@ from support.tier_driver import Failed, TierDriver
 
 SUITE = BUILD / "tests/unit/test_tier_store"
 MIB = 1 << 20
-TIMEOUT_S = 4
-# One try that hangs is given up after a quarter of the deadline, a second at least.
+TIMEOUT_S = 6  # one try that hangs is given up after a quarter of it
 SLACK_S = 2
 
 PASSING = [
@@ -46,7 +44,9 @@ def test_gets_over_what_passes(tier, s3_proxy, bucket, method, kind, more):
     tier.run("remove", 1)
     assert bucket.keys() == []
     assert fault.struck == 2
-    assert tier.counters()["retries"] >= 2
+    # libcurl itself repeats what fails on a connection that it kept.
+    if kind in ("status", "hang"):
+        assert tier.counters()["retries"] == 2
 
 
 @pytest.mark.parametrize("kind, more", PASSING, ids=NAMES)
@@ -58,6 +58,22 @@ def test_gets_over_what_passes_in_parts(tier, s3_proxy, bucket, match, method, k
     key, sha256 = tier.write(1, 20 * MIB, 30 * MIB)
     assert fault.struck == 1
     assert hashlib.sha256(bucket.get(key)).hexdigest() == sha256
+
+
+@pytest.mark.parametrize("completed", [True, False])
+def test_completion_that_finds_no_upload(tier, s3_proxy, bucket, completed):
+    """Its answer was lost and the server has forgotten the upload: the object decides."""
+    if completed:
+        s3_proxy.fault("lose_answer", method="POST", match="uploadId=")
+    s3_proxy.fault("status", method="POST", match="uploadId=", status=404,
+                   code="NoSuchUpload")
+    if completed:
+        key, sha256 = tier.write(1, 20 * MIB, 30 * MIB)
+        assert hashlib.sha256(bucket.get(key)).hexdigest() == sha256
+    else:
+        with pytest.raises(Failed, match="unavailable .*is not there"):
+            tier.write(1, 20 * MIB, 30 * MIB)
+        assert b"<UploadId>" not in bucket.call("GET", query="uploads=")[1]
 
 
 @pytest.mark.parametrize("kind, more, why", [
@@ -111,12 +127,17 @@ def test_body_that_never_comes_whole_is_no_success(tier, s3_proxy):
     assert tier.seconds < TIMEOUT_S + SLACK_S
 
 
-def test_bits_flipped_on_the_way_up_are_refused_by_the_server(tier, s3_proxy, bucket):
-    """Over plain HTTP the body is signed, so that the server sees it and it is sent again."""
-    fault = s3_proxy.fault("flip_request", count=2, method="PUT", at=4321)
-    key, sha256 = tier.write(1, 3 * MIB)
-    assert fault.struck == 2
-    assert hashlib.sha256(bucket.get(key)).hexdigest() == sha256
+def test_bits_flipped_on_the_way_are_seen_when_read_back(tier, s3_proxy):
+    """Not every server holds a body against its signed hash: this one does not, and the
+    move that wrote the copy has to."""
+    s3_proxy.fault("flip_request", method="PUT", at=4321)
+    _, sha256 = tier.write(1, 3 * MIB)
+    assert tier.read(1, 0, 3 * MIB) != sha256
+    tier.run("remove", 1)
+    _, sha256 = tier.write(2, 3 * MIB)
+    s3_proxy.fault("flip", method="GET", at=1234567)
+    assert tier.read(2, 0, 3 * MIB) != sha256
+    assert tier.read(2, 0, 3 * MIB) == sha256
 
 
 def test_object_that_was_acknowledged_and_lost_is_noticed(tier, s3_proxy):
@@ -211,7 +232,7 @@ def test_throttling_does_not_open_the_breaker(bucket, s3_proxy):
 
 def test_counts_what_happened(tier, s3_proxy):
     tier.write(1, 1000)
-    s3_proxy.fault("reset", count=1, method="GET")
+    s3_proxy.fault("cut", count=1, method="GET", after=10)
     s3_proxy.fault("status", count=1, method="GET", status=500)
     tier.read(1, 0, 1000)
     counters = tier.counters()
@@ -234,26 +255,16 @@ def test_given_up_copy_is_aborted(tier, s3_proxy, bucket):
 
 
 def test_keeps_the_promises_under_steady_faults(bucket, s3_proxy):
-    """The whole suite of the tier store, while faults of all kinds come and go."""
-    stop = threading.Event()
-
-    def trouble():
-        kinds = [("status", {"status": 500}), ("reset", {}),
-                 ("status", {"status": 503, "code": "SlowDown"}), ("lose_answer", {}),
-                 ("cut", {"method": "GET", "match": "sha256/", "after": 3000})]
-        number = 0
-        while not stop.wait(0.1):
-            kind, more = kinds[number % len(kinds)]
-            s3_proxy.fault(kind, **more)
-            number += 1
-
-    thread = threading.Thread(target=trouble)
-    thread.start()
-    try:
-        done = subprocess.run([SUITE], env=bucket.environment(s3_proxy.endpoint),
-                              capture_output=True, text=True, timeout=300, check=False)
-    finally:
-        stop.set()
-        thread.join()
+    """The whole suite of the tier store, while every few requests fail."""
+    faults = [
+        s3_proxy.fault("status", count=None, every=11),
+        s3_proxy.fault("reset", count=None, every=13),
+        s3_proxy.fault("status", count=None, every=17, status=503, code="SlowDown"),
+        s3_proxy.fault("lose_answer", count=None, every=19),
+        s3_proxy.fault("cut", count=None, every=5, method="GET", match="sha256/",
+                       after=3000),
+    ]
+    done = subprocess.run([SUITE], env=bucket.environment(s3_proxy.endpoint),
+                          capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sum(fault.struck for fault in s3_proxy.faults) > 10
+    assert all(fault.struck > 5 for fault in faults)

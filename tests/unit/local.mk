@@ -35,7 +35,9 @@ unit_tests = \
     %D%/test_publish_parse \
     %D%/test_range \
     %D%/test_read_log \
+    %D%/test_s3_breaker \
     %D%/test_s3_sign \
+    %D%/test_s3_xml \
     %D%/test_safetensors \
     %D%/test_source \
     %D%/test_state \

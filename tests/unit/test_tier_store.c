@@ -39,18 +39,6 @@ static int tear_down(void **state)
 
 // ---- helpers ----------------------------------------------------------------------
 
-static unsigned char *make_bytes(size_t size, unsigned seed)
-{
-    unsigned char *bytes = malloc(size + 1);
-    assert_non_null(bytes);
-    uint64_t x = seed * 2654435761u + 1;
-    for (size_t i = 0; i < size; i++) {
-        x = x * 6364136223846793005u + 1442695040888963407u;
-        bytes[i] = (unsigned char)(x >> 56);
-    }
-    return bytes;
-}
-
 static void check(enum err err, const struct error *e)
 {
     if (err != ERR_NONE)
@@ -179,7 +167,7 @@ static void keeps_copies_of_all_sizes(void **state)
     static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 3 * MIB + 1};
     for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
         struct tier_key key = make_key(100 + i, 100 + i);
-        AUTO_FREE unsigned char *bytes = make_bytes(sizes[i], i);
+        AUTO_FREE unsigned char *bytes = tier_subject_bytes(sizes[i], i);
         uint64_t size = 77;
         put(&key, bytes, sizes[i]);
         assert_true(is_there(&key, &size));
@@ -199,7 +187,7 @@ static void keeps_a_large_copy(void **state)
     size_t size = 37 * MIB + 12345;
     struct tier_key key = make_key(200, 200);
     struct error e = {0};
-    AUTO_FREE unsigned char *bytes = make_bytes(size, 200);
+    AUTO_FREE unsigned char *bytes = tier_subject_bytes(size, 200);
     check(write_copy(&key, bytes, size, 1234567, 300 * MIB, &e), &e);
     uint64_t found;
     assert_true(is_there(&key, &found));
@@ -236,7 +224,7 @@ static void reads_any_range(void **state)
     (void)state;
     size_t size = 2 * MIB + 777;
     struct tier_key key = make_key(220, 220);
-    AUTO_FREE unsigned char *bytes = make_bytes(size, 220);
+    AUTO_FREE unsigned char *bytes = tier_subject_bytes(size, 220);
     put(&key, bytes, size);
     static const struct {
         uint64_t offset;
@@ -315,7 +303,7 @@ static void leaves_nothing_of_what_was_given_up(void **state)
     static const size_t sizes[] = {0, 1, 30 * MIB};
     for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
         struct tier_key key = make_key(270 + i, 270 + i);
-        AUTO_FREE unsigned char *bytes = make_bytes(sizes[i], i);
+        AUTO_FREE unsigned char *bytes = tier_subject_bytes(sizes[i], i);
         struct tier_writer *writer = NULL;
         struct error e = {0};
         check(store->ops->writer_new(store, &key, 40 * MIB, &writer, &e), &e);
@@ -396,7 +384,7 @@ static void puts_a_large_copy_aside(void **state)
     (void)state;
     size_t size = 21 * MIB + 5;
     struct tier_key key = make_key(345, 345);
-    AUTO_FREE unsigned char *bytes = make_bytes(size, 345);
+    AUTO_FREE unsigned char *bytes = tier_subject_bytes(size, 345);
     unsigned before = tier_subject_quarantined(&subject, bytes, size);
     put(&key, bytes, size);
     assert_int_equal(look_for(&key, true).count, 1);
@@ -512,7 +500,7 @@ static void lets_many_read_one_reader(void **state)
     (void)state;
     size_t size = 5 * MIB + 11;
     struct tier_key key = make_key(400, 400);
-    AUTO_FREE unsigned char *bytes = make_bytes(size, 400);
+    AUTO_FREE unsigned char *bytes = tier_subject_bytes(size, 400);
     put(&key, bytes, size);
     for (unsigned flags = 0; flags <= TIER_READ_DIRECT; flags++) {
         struct error e = {0};

@@ -186,3 +186,14 @@ unsigned tier_subject_quarantined(struct tier_subject *subject, const void *byte
     return subject->root[0] != '\0' ? directory_quarantined(subject, bytes, size)
                                     : bucket_quarantined(subject, bytes, size);
 }
+
+unsigned char *tier_subject_bytes(size_t size, unsigned seed)
+{
+    unsigned char *bytes = malloc(size + 1);
+    uint64_t x = seed * 2654435761u + 1;
+    for (size_t i = 0; bytes != NULL && i < size; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        bytes[i] = (unsigned char)(x >> 56);
+    }
+    return bytes;
+}

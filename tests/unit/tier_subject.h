@@ -25,3 +25,5 @@ void tier_subject_break_identity(struct tier_subject *subject);
 // How many copies with these very bytes are in quarantine.
 unsigned tier_subject_quarantined(struct tier_subject *subject, const void *bytes,
                                   size_t size);
+// Bytes that the seed decides; the caller frees.
+unsigned char *tier_subject_bytes(size_t size, unsigned seed);

@@ -145,11 +145,18 @@ class S3Server:
             prefix="strata-s3-", dir=os.environ.get("STRATA_TEST_DIR")))
         self.process = None
         self.port = None
+        self.https_port = None
+        self.certificate = self.folder / "certificate.pem"
         self.credentials = self.folder / "credentials"
 
     @property
     def endpoint(self):
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def https_endpoint(self):
+        """With TLS; `certificate` is what its clients have to trust."""
+        return f"https://127.0.0.1:{self.https_port}"
 
     def start(self):
         (self.folder / "data").mkdir()
@@ -159,14 +166,19 @@ class S3Server:
         self.credentials.write_text(
             f"access_key = {ACCESS_KEY}\nsecret_key = {SECRET_KEY}\n")
         self.credentials.chmod(0o600)
-        ports = _free_ports(8)
-        self.port = ports[0]
+        self._make_certificate()
+        ports = _free_ports(9)
+        self.port, self.https_port = ports[0], ports[-1]
         names = ["s3.port", "s3.port.grpc", "master.port", "master.port.grpc",
-                 "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"]
+                 "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
+                 "s3.port.https"]
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(
                 [_binary(), "server", f"-dir={self.folder}/data", "-ip=127.0.0.1",
                  "-ip.bind=127.0.0.1", "-s3", f"-s3.config={self.folder}/identities.json",
+                 "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.domainName=localhost",
+                 f"-s3.cert.file={self.certificate}",
+                 f"-s3.key.file={self.folder}/key.pem",
                  "-volume.max=10000", "-master.volumeSizeLimitMB=1024",
                  "-master.electionTimeout=1s", "-master.heartbeatInterval=200ms",
                  *(f"-{name}={port}" for name, port in zip(names, ports))],
@@ -175,6 +187,14 @@ class S3Server:
                 env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"})
         self._wait()
         return self
+
+    def _make_certificate(self):
+        """Of 127.0.0.1, signed by itself."""
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+             "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.folder / "key.pem",
+             "-out", self.certificate], check=True, capture_output=True)
 
     def _wait(self):
         """Until a bucket can be made and written to."""

@@ -6,8 +6,9 @@ and all headers, Host included. `with S3Proxy(server) as proxy:`, then
 
     proxy.fault("status", count=2, status=503, code="SlowDown", method="GET", match="sha256/")
 
-strikes the next two requests that fit; `count=None` strikes until `proxy.heal()`.
-`method` and `match` (a part of the path with its query) narrow it. Kinds:
+strikes the next two requests that fit; `count=None` strikes until `proxy.heal()`, and
+`every=7` only each seventh. `method` and `match` (a part of the path with its query)
+narrow it. Kinds:
 
     status      answers `status` with the S3 error `code`, passes nothing on
     archived    answers 403 InvalidObjectState
@@ -39,17 +40,26 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: a close is a reset
 
 
 class Fault:
-    def __init__(self, kind, count, method, match, more):
+    def __init__(self, kind, count, every, method, match, more):
         self.kind = kind
         self.count = count
+        self.every = every
+        self.seen = 0
         self.method = method
         self.match = match
         self.more = more
         self.struck = 0
 
-    def fits(self, method, path):
-        return ((self.count is None or self.count > 0)
-                and self.method in (None, method) and self.match in path)
+    def strikes(self, method, path):
+        if self.method not in (None, method) or self.match not in path or self.count == 0:
+            return False
+        self.seen += 1
+        if self.seen % self.every != 0:
+            return False
+        self.struck += 1
+        if self.count is not None:
+            self.count -= 1
+        return True
 
 
 class End(Exception):
@@ -107,7 +117,13 @@ class S3Proxy:
         return self
 
     def __exit__(self, *_):
+        self.go_away()
+
+    def go_away(self):
+        """Nobody is let in any more, and all connections end."""
         self.closing.set()
+        with contextlib.suppress(OSError):  # wakes whoever accepts
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         with self.lock:
             links = list(self.links)
@@ -115,8 +131,8 @@ class S3Proxy:
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
 
-    def fault(self, kind, count=1, method=None, match="", **more):
-        fault = Fault(kind, count, method, match, more)
+    def fault(self, kind, count=1, every=1, method=None, match="", **more):
+        fault = Fault(kind, count, every, method, match, more)
         assert hasattr(self, f"_do_{kind}"), kind
         with self.lock:
             self.faults.append(fault)
@@ -199,10 +215,7 @@ class S3Proxy:
     def _strike(self, request):
         with self.lock:
             for fault in self.faults:
-                if fault.fits(request.method, request.path):
-                    fault.struck += 1
-                    if fault.count is not None:
-                        fault.count -= 1
+                if fault.strikes(request.method, request.path):
                     return fault
         return None
 

@@ -55,7 +55,7 @@ class Stratad:
         self.log_file = self.folder / "stratad.log"
         self.process = None
         self.port = None
-        self.bucket = None  # the cold tier's, with copies() and read(), see support/s3.py
+        self.bucket = None  # the cold tier's (support/s3.py), its endpoint is an option
         self.is_damaged = False  # a test has broken data on purpose
         self._apis = {}
 
@@ -193,8 +193,11 @@ class Stratad:
         """The same with the bucket's objects, where the cold tier is one."""
         copies = self.tier_files()
         if self.bucket is not None:
-            copies |= {f"cold/{name}": size for name, size in self.bucket.copies().items()
-                       if name != "strata-tier.json"}
+            prefix = self.options.get("s3_prefix", "")
+            for key, size in self.bucket.sizes(prefix).items():
+                name = key.removeprefix(prefix)
+                if name != "strata-tier.json":
+                    copies[f"cold/{name}"] = size
         return copies
 
     def tier_path(self, name):
@@ -209,7 +212,8 @@ class Stratad:
         path = self.tier_path(name)
         if path is not None:
             return path.read_bytes()
-        return self.bucket.read(name.partition("/")[2])
+        prefix = self.options.get("s3_prefix", "")
+        return self.bucket.get(prefix + name.partition("/")[2])
 
     def state(self):
         """All that a refused request must leave as it was."""

@@ -30,17 +30,6 @@ static struct tier_key key_of(int64_t id)
     return key;
 }
 
-static unsigned char *make_bytes(int64_t id, size_t size)
-{
-    unsigned char *bytes = malloc(size + 1);
-    uint64_t x = (uint64_t)id;
-    for (size_t i = 0; bytes != NULL && i < size; i++) {
-        x = x * 6364136223846793005u + 1442695040888963407u;
-        bytes[i] = (unsigned char)(x >> 56);
-    }
-    return bytes;
-}
-
 static void say_digest(const void *bytes, size_t size)
 {
     struct digest digest;
@@ -57,7 +46,7 @@ static enum err do_write(struct tier_store *store, const int64_t *n, bool finish
     struct tier_key key = key_of(n[0]);
     size_t size = (size_t)n[1];
     uint64_t bound = n[2] > 0 ? (uint64_t)n[2] : size;
-    AUTO_FREE unsigned char *bytes = make_bytes(n[0], size);
+    AUTO_FREE unsigned char *bytes = tier_subject_bytes(size, (unsigned)n[0]);
     enum err err = store->ops->writer_new(store, &key, bound, &writer, e);
     for (size_t at = 0; err == ERR_NONE && at < size;) {
         size_t piece = size - at < 300000 ? size - at : 300000;
