@@ -188,6 +188,8 @@ struct cold_reads *cold_reads_new(const struct cold_reads_options *options)
     reads->idle_slots = alloc_array(reads->slots, sizeof *reads->idle_slots);
     reads->threads_maximum = options->threads > 0 ? options->threads : 1;
     reads->threads = alloc_array(reads->threads_maximum, sizeof *reads->threads);
+    pthread_getaffinity_np(pthread_self(), sizeof reads->processors,
+                           &reads->processors);
     reads->decoders_idle = processors();
     reads->decoders = alloc_array(reads->decoders_idle, sizeof(struct cold_decoder *));
     for (unsigned i = 0; i < reads->decoders_idle; i++)

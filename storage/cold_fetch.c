@@ -170,6 +170,8 @@ static void run_part(struct cold_reads *reads, struct frame *frame)
     unsigned part = frame->parts_begun++;
     if (all_begun(frame))
         frame_list_remove(&reads->fetching, frame);
+    else if (part == 0) // at once, not each the next
+        pthread_cond_broadcast(&reads->work);
     fetch_wake(reads);
     pthread_mutex_unlock(&reads->lock);
     size_t size;
@@ -222,11 +224,15 @@ static void *run(void *context)
     return NULL;
 }
 
+// Connections may be bound to one processor (server/http/homes.c); these threads are
+// not, though a connection starts them.
 static void start_thread(struct cold_reads *reads)
 {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    pthread_attr_setaffinity_np(&attributes, sizeof reads->processors,
+                                &reads->processors);
     if (pthread_create(&reads->threads[reads->threads_count], &attributes, run,
                        reads) == 0)
         reads->threads_count++;

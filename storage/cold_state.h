@@ -6,6 +6,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "storage/cold_cache.h"
 #include "storage/cold_copy.h"
@@ -76,6 +77,7 @@ struct cold_reads {
     uint64_t serials;
     unsigned groups; // copies that have readers
     pthread_t *threads;
+    cpu_set_t processors; // of the threads, whoever starts them
     unsigned threads_maximum, threads_count, threads_idle;
     struct cold_decoder **decoders; // that nobody uses
     unsigned decoders_idle;
