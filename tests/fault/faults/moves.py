@@ -101,12 +101,16 @@ def live(one, server):
     try:
         one.run(server)
     except (requests.RequestException, moves.Died):
-        server.process.wait(10)
-    if server.process.poll() is None:
-        return True
+        await_end(server)
+        return False
+    return True
+
+
+def await_end(server):
+    """Of one that has been struck; it can be started then."""
+    server.process.wait(10)
     assert server.process.returncode == -9, server.log()[-4000:]
     server.process = None
-    return False
 
 
 def points(run, name, server, life, armed, step=None):
@@ -120,6 +124,10 @@ def points(run, name, server, life, armed, step=None):
             one.prepare(server)
             with armed(point) as struck:
                 survived = live(one, server)
+            # The move may have ended a moment before the strike.
+            if survived and struck() is not None:
+                await_end(server)
+                survived = False
             if not survived:
                 run.hit(f"{name} {point} {struck()}")
                 server.start()
@@ -191,7 +199,7 @@ class StatementPoint:
 
     def __enter__(self):
         self.proxy.arm(self.when, self.point, self.server.process.kill)
-        return lambda: " ".join(self.proxy.struck.split()[:3])
+        return lambda: self.proxy.struck and " ".join(self.proxy.struck.split()[:3])
 
     def __exit__(self, *_):
         self.proxy.disarm()
@@ -233,7 +241,7 @@ def with_bucket(run, servers, endpoint=None, **options):
 class RequestPoint(StatementPoint):
     def __enter__(self):
         self.proxy.arm(self.when, self.point, self.server.process.kill)
-        return lambda: self.proxy.struck.split("?")[0].split("/sha256/")[0]
+        return lambda: self.proxy.struck and self.proxy.struck.partition("?")[0][:60]
 
 
 # ---- at random moments ------------------------------------------------------------------
