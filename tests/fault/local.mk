@@ -4,5 +4,6 @@
 EXTRA_DIST += \
     %D%/README.md \
     %D%/main.py \
+    %D%/soak.py \
     %D%/faults \
     $(NULL)

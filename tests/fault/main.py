@@ -15,6 +15,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
 from faults.run import Run  # noqa: E402
 from support.postgres import Cluster  # noqa: E402
+from support.s3 import S3Server  # noqa: E402
 from support.servers import Servers  # noqa: E402
 from support.stratad import Stratad  # noqa: E402
 
@@ -35,6 +36,24 @@ def parse():
         if kind not in KINDS:
             parser.error(f"there is no kind {kind}")
     return arguments
+
+
+@contextlib.contextmanager
+def make_s3():
+    """Gives `s3()`: the S3 server, which starts at its first use."""
+    made = []
+
+    def s3():
+        if not made:
+            made.append(S3Server())
+            made[0].start()
+        return made[0]
+
+    try:
+        yield s3
+    finally:
+        for server in made:
+            server.stop()
 
 
 @contextlib.contextmanager
@@ -70,9 +89,9 @@ def main():
     print(f"seed {arguments.seed}", flush=True)
     runs = []
     try:
-        with make_servers(folder) as servers:
+        with make_servers(folder) as servers, make_s3() as s3:
             for kind in arguments.kinds or KINDS:
-                runs.append(Run(kind, arguments.seed, folder, servers,
+                runs.append(Run(kind, arguments.seed, folder, servers, s3=s3,
                                 minutes=arguments.minutes, only=arguments.count,
                                 say=lambda text: print(text, flush=True)))
                 with runs[-1].trial(f"the run of {kind}"):

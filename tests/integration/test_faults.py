@@ -23,9 +23,10 @@ def folder():
         yield folder
 
 
-@pytest.mark.parametrize("kind", ["crash", "kill", "power", "disk", "postgres", "network"])
-def test_survives(kind, postgres, work_folder, template, folder):
-    if sanitized() and kind in ("crash", "disk"):
+@pytest.mark.parametrize("kind", ["crash", "kill", "power", "disk", "postgres", "network",
+                                  "moves"])
+def test_survives(kind, postgres, work_folder, template, folder, request):
+    if sanitized() and kind in ("crash", "disk", "moves"):
         pytest.skip("a sanitizer's runtime must be the first that is loaded")
 
     @contextlib.contextmanager
@@ -36,7 +37,8 @@ def test_survives(kind, postgres, work_folder, template, folder):
         finally:
             made.close()
 
-    run = Run(kind, 1, folder, servers, tiny=True)
+    run = Run(kind, 1, folder, servers, tiny=True,
+              s3=lambda: request.getfixturevalue("s3_server"))
     importlib.import_module(f"faults.{kind}").run(run)
     print(run.summary())
     if not run.counts and run.skipped:

@@ -78,19 +78,19 @@ def test_a_tier_that_takes_and_removes_nothing(failing, faults, code):
 # ---- PostgreSQL -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("statement", [
-    "WITH next AS", "INSERT INTO placements", "SET state = 'verifying'", "COMMIT",
-    "SET state = $2, error"])
-def test_a_lost_answer_stops_no_move(make_server, statement):
+@pytest.mark.parametrize("statement, number", [
+    ("WITH next AS", 1), ("INSERT INTO placements", 1), ("SET state = 'verifying'", 1),
+    ("COMMIT", 2), ("COMMIT", 3), ("SET state = $2, error", 1)])
+def test_a_lost_answer_stops_no_move(make_server, statement, number):
     """The statement has happened, its connection is cut, the server lives on: moves end
     without its restart."""
     server = make_server(start=False)
     with KillingProxy(server.database) as proxy:
         server.options["database_url"] = proxy.url
         server.start()
-        data = make_bytes(SIZE, statement)
+        data = make_bytes(SIZE, f"{statement} {number}")
         digest = server.api().put_blob(data)
-        proxy.lose_answer(1, statement)
+        proxy.lose_answer(number, statement)
         move = moves.begin(server, digest, "warm")
         shown = moves.wait(server, move)
         assert proxy.struck is not None and shown["state"] == "done", shown

@@ -13,7 +13,9 @@ import time
 import requests
 from support.api import Api, parts_of
 from support.chain import sha256
-from support.consistency import problems
+from support.consistency import problems, settle
+from support.moves import tiers_of
+from support.stratad import TIERS
 
 CLIENTS = 8
 POOL = random.Random("pool").randbytes(48 << 20)
@@ -48,14 +50,15 @@ class Upload:
 
 class Load:
     """`errors`: answers besides 503 that are no wonder; `discards`: a sync may fail,
-    after which an upload is gone."""
+    after which an upload is gone; `moves`: blobs are moved between the tiers too."""
 
     def __init__(self, server, seed, clients=CLIENTS, errors=(), discards=False,
-                 large=True):
+                 large=True, moves=False):
         self.server = server
         self.errors = (503, *errors)
         self.discards = discards
         self.large = large
+        self.moves = moves
         self.gate = threading.Event()
         self.stopping = False
         self.condition = threading.Condition()
@@ -90,6 +93,8 @@ class Load:
         for client in self.clients:
             client.check(api, blobs)
         if rest:
+            if self.moves:
+                settle(self.server)
             found = problems(self.server) + uploads_without_files(self.server)
             assert not found, "\n".join(found)
 
@@ -103,7 +108,14 @@ class Load:
             assert not client.is_alive(), f"{client.name} never got its answer"
         assert not self.problems, "\n".join(self.problems)
         self.checked.clear()
+        if self.moves:
+            settle(self.server)
         self.check(rest=False)
+        for client in self.clients:
+            client.check_tiers()
+
+    def moved(self):
+        return sum(len(client.moves) for client in self.clients)
 
     def abandon(self):
         """After a failure: the clients end, whatever becomes of their requests."""
@@ -115,10 +127,9 @@ class Load:
 
 def uploads_without_files(server):
     rows = server.database.rows(
-        "SELECT id::text, placement_id FROM uploads WHERE state = 'open'")
-    incoming = server.data / "hot" / "incoming"
-    return [f"open upload {upload} has no file" for upload, number in rows
-            if not (incoming / str(number)).exists()]
+        "SELECT id::text, tier, placement_id FROM uploads WHERE state = 'open'")
+    return [f"open upload {upload} has no file" for upload, tier, number in rows
+            if not (server.tier_folder(tier) / "incoming" / str(number)).exists()]
 
 
 class Client(threading.Thread):
@@ -139,6 +150,8 @@ class Client(threading.Thread):
         self.alias_pending = NONE
         self.version_pending = None  # (number, "delete" or "restore")
         self.publish_pending = None  # the request's body
+        self.moves = []       # numbers, acknowledged
+        self.wanted = {}      # digest: the tier that it was moved to last
 
     # ---- requests -------------------------------------------------------------
 
@@ -188,6 +201,7 @@ class Client(threading.Thread):
         choices = [self.small, self.small, self.upload]
         if self.blobs:
             choices += [self.publish] * 3 + [self.read] * 2
+            choices += [self.move] * 3 if self.load.moves else []
         if self.live():
             choices += [self.move_alias] * 2 + [self.delete, self.read_version]
         if self.alias is not None:
@@ -278,6 +292,15 @@ class Client(threading.Thread):
                  204, 404)
         upload.state, upload.pending = "deleted", None
 
+    def move(self):
+        digest = self.random.choice(sorted(self.blobs))
+        tier = self.random.choice(TIERS)
+        # A repeat finds the move, or one that was born done.
+        answer = self.ask(lambda api: api.post(f"/blobs/{digest}/move", {"tier": tier},
+                                               check=False), 202)
+        self.moves.append(answer.json()["id"])
+        self.wanted[digest] = tier
+
     # ---- registry -------------------------------------------------------------
 
     def publish(self):
@@ -365,9 +388,18 @@ class Client(threading.Thread):
                 shown = api.get(f"/blobs/{digest}", expect=200).content
                 assert shown == blob.bytes(), f"other bytes for {digest}"
                 self.load.checked.add(digest)
+        for move in self.moves[-4:]:
+            state = api.get(f"/moves/{move}", expect=200).json()["state"]
+            assert state not in ("failed", "cancelled"), f"move {move} is {state}"
         self.check_uploads(api)
         self.check_versions(api)
         self.check_alias(api)
+
+    def check_tiers(self):
+        """Each blob is where it was moved to, and nothing is above that."""
+        for digest, tier in self.wanted.items():
+            found = tiers_of(self.load.server, digest)
+            assert found[0] == tier, f"{digest} is on {found} instead of {tier}"
 
     def check_uploads(self, api):
         for upload in self.uploads[-4:]:

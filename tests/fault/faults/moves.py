@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 in moves between tiers: at each system call on a tier and each statement, before
-and after it; at random moments under load."""
+"""kill -9 in moves between tiers: at each system call on a tier, each statement and each
+request to a bucket, before and after it; at random moments under load."""
+import threading
+
 import requests
 from support import moves
 from support.chain import sha256
 from support.consistency import problems, settle
 from support.faults import Faults
 from support.pgproxy import KillingProxy
+from support.s3proxy import KillingS3Proxy
 from support.stratad import TIERS
+
+from .load import Load
 
 POINTS_MAXIMUM = 90
 SIZE = 300_000
-OPTIONS = {"cold_delete_after": "1s"}
+LARGE = 21 << 20  # more than one part of an upload to the bucket
+BATCH = 50  # kills of one data folder
+OPTIONS = {"cold_delete_after": "1s", "policy_interval": "1h"}
+KILLED = {"cold_delete_after": "1s", "policy_interval": "200ms"}
 
 
 class Life:
     """One move, from the copies that there are to the target."""
 
-    def __init__(self, tag, start, target):
+    def __init__(self, tag, start, target, size):
         self.start = start
         self.target = target
-        self.data = moves.weights(SIZE, tag)
+        self.data = moves.weights(size, tag)
         self.digest = sha256(self.data)
         self.move = None
 
@@ -64,8 +72,8 @@ class Direction:
         self.to = to
         self.name = f"{'+'.join(start)}->{to}"
 
-    def life(self, tag):
-        return Life(f"{self.name} {tag}", self.start, self.to)
+    def life(self, tag, size=SIZE):
+        return Life(f"{self.name} {tag}", self.start, self.to, size)
 
 
 # `cold` first makes a cold copy, and what is after it is a promotion, which keeps it.
@@ -77,11 +85,15 @@ DIRECTIONS = (
 )
 
 
+COLD = tuple(d for d in DIRECTIONS if d.to == "cold" or d.start[0] == "cold")
+
+
 def run(run):
     for number in range(run.only or run.pick(5, 1)):
-        for kind in (call_points, statement_points):
+        for kind in (call_points, statement_points, request_points):
             if not run.is_over():
                 kind(run, number)
+    kills(run)
 
 
 def live(one, server):
@@ -89,18 +101,22 @@ def live(one, server):
     try:
         one.run(server)
     except (requests.RequestException, moves.Died):
-        server.process.wait(10)
-    if server.process.poll() is None:
-        return True
+        await_end(server)
+        return False
+    return True
+
+
+def await_end(server):
+    """Of one that has been struck; it can be started then."""
+    server.process.wait(10)
     assert server.process.returncode == -9, server.log()[-4000:]
     server.process = None
-    return False
 
 
-def points(run, name, server, life, armed):
+def points(run, name, server, life, armed, step=None):
     """One point after the other, until the move passes without being struck. `armed(n)`
     is a context that strikes at the nth and gives a function that says where."""
-    for point in range(1, POINTS_MAXIMUM, run.pick(1, 7)):
+    for point in range(1, POINTS_MAXIMUM, step or run.pick(1, 7)):
         if run.is_over():
             return
         with run.trial(f"{name} {point}", server) as outcome:
@@ -108,6 +124,10 @@ def points(run, name, server, life, armed):
             one.prepare(server)
             with armed(point) as struck:
                 survived = live(one, server)
+            # The move may have ended a moment before the strike.
+            if survived and struck() is not None:
+                await_end(server)
+                survived = False
             if not survived:
                 run.hit(f"{name} {point} {struck()}")
                 server.start()
@@ -179,7 +199,87 @@ class StatementPoint:
 
     def __enter__(self):
         self.proxy.arm(self.when, self.point, self.server.process.kill)
-        return lambda: " ".join(self.proxy.struck.split()[:3])
+        return lambda: self.proxy.struck and " ".join(self.proxy.struck.split()[:3])
 
     def __exit__(self, *_):
         self.proxy.disarm()
+
+
+# ---- the bucket ----------------------------------------------------------------------
+
+
+def request_points(run, number):
+    for direction in run.pick(COLD, COLD[1:2]):
+        for when in run.pick(("before", "after"), ("after",)):
+            with run.servers() as servers, KillingS3Proxy(run.s3()) as proxy:
+                server = with_bucket(run, servers, proxy.endpoint).start()
+                points(run, f"{number} bucket {direction.name} {when} request", server,
+                       direction.life, RequestPoint(proxy, when, server), run.pick(1, 2))
+    if not run.tiny:
+        large_requests(run, number)
+
+
+def large_requests(run, number):
+    """A copy that goes in parts."""
+    direction = COLD[1]
+    with run.servers() as servers, KillingS3Proxy(run.s3()) as proxy:
+        server = with_bucket(run, servers, proxy.endpoint).start()
+        points(run, f"{number} bucket {direction.name} in parts, request", server,
+               lambda tag: direction.life(tag, LARGE),
+               RequestPoint(proxy, "after" if number % 2 else "before", server))
+
+
+def with_bucket(run, servers, endpoint=None, **options):
+    """A server whose cold tier is a fresh bucket; not started."""
+    bucket = run.s3().bucket()
+    server = servers.make(start=False, **{**OPTIONS, **options},
+                          **bucket.options(endpoint))
+    server.bucket = bucket
+    return server
+
+
+class RequestPoint(StatementPoint):
+    def __enter__(self):
+        self.proxy.arm(self.when, self.point, self.server.process.kill)
+        return lambda: self.proxy.struck and self.proxy.struck.partition("?")[0][:60]
+
+
+# ---- at random moments ------------------------------------------------------------------
+
+
+def kills(run):
+    """Under clients that upload, publish, move, read and delete; every other batch with a
+    bucket."""
+    left = run.only or run.pick(300, 2)
+    batch = 0
+    while left > 0 and not run.is_over():
+        batch += 1
+        count = min(left, run.pick(BATCH, 1))
+        left -= count
+        with run.servers() as servers:
+            server = (with_bucket(run, servers, **KILLED) if batch % 2 == 0
+                      else servers.make(start=False, **KILLED))
+            with run.trial(f"kills, batch {batch}", server) as outcome:
+                kill_batch(run, server.start(), f"m{run.seed}-{batch}", count)
+            server.is_damaged = not outcome.fine
+
+
+def kill_batch(run, server, tag, count):
+    kind = "a bucket" if server.bucket is not None else "folders"
+    load = Load(server, tag, large=not run.tiny, moves=True)
+    try:
+        for number in range(count):
+            load.go()
+            threading.Event().wait(run.random.uniform(0.05, 1.2))
+            server.kill()
+            load.hold()
+            run.hit(f"under load, {kind}")
+            server.start()
+            load.check()
+            if run.is_over():
+                break
+        load.finish()
+        run.say(f"moves: {tag}: {load.answers} answers, {load.moved()} moves")
+    except BaseException:
+        load.abandon()
+        raise

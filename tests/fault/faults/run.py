@@ -9,16 +9,18 @@ from collections import Counter
 
 
 class Run:
-    """One kind's run. `servers()` gives a `support.servers.Servers`; `counts` holds how
+    """One kind's run. `servers()` gives a `support.servers.Servers`, `s3()` the S3 server
+    (support/s3.py), started when it is first asked for; `counts` holds how
     often each named point was hit, `found` what was wrong."""
 
-    def __init__(self, kind, seed, folder, servers, *, tiny=False, minutes=None,
-                 only=None, say=print):
+    def __init__(self, kind, seed, folder, servers, *, s3=None, tiny=False,
+                 minutes=None, only=None, say=print):
         self.kind = kind
         self.seed = seed
         self.random = random.Random(f"{kind} {seed}")
         self.folder = pathlib.Path(folder)
         self.servers = servers
+        self.s3 = s3
         self.tiny = tiny
         self.only = only
         self.say = say

@@ -328,3 +328,45 @@ class S3Proxy:
         if not 0 <= at < len(data):
             return data
         return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+
+
+class KillingS3Proxy(S3Proxy):
+    """Kills stratad before or after the Nth request that it sends to the bucket.
+
+    `arm(when, number, kill)`: requests are counted from there on; at the Nth `kill()` is
+    called before the bucket gets it, or once it has answered it, the answer kept back.
+    `struck` is then its method and path.
+    """
+
+    def __init__(self, server, **options):
+        super().__init__(server, **options)
+        self.armed = None
+        self.struck = None
+
+    def arm(self, when, number, kill):
+        with self.lock:
+            self.struck = None
+            self.armed = [when, number, kill]
+
+    def disarm(self):
+        with self.lock:
+            self.armed = None
+
+    def _answer(self, link, upstream, request, pace):
+        with self.lock:
+            armed = self.armed
+            if armed is not None:
+                armed[1] -= 1
+            if armed is None or armed[1] != 0:
+                armed = None
+            else:
+                self.armed = None
+                self.struck = f"{request.method} {request.path}"
+        if armed is None:
+            super()._answer(link, upstream, request, pace)
+            return
+        when, _, kill = armed
+        if when == "after":
+            self._send(upstream, request).read()
+        kill()
+        raise End
