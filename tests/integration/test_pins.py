@@ -181,7 +181,8 @@ def test_prefetch_is_not_held(server, api, published, digests):
     wait_until(lambda: api.get(f"/moves/{move['id']}").json()["state"] not in ACTIVE)
     assert api.get(f"/blobs/{digest}/placements").json()["placements"][0]["rule"] in (
         "prefetch", "default")
-    assert server.database.value("SELECT count(*) FROM holds") == 0
+    # The holds that there are come from bringing the files down by hand.
+    assert server.database.rows("SELECT DISTINCT tier FROM holds") == [("cold",)]
 
 
 def test_bad_prefetch(server, api, published, problem):
