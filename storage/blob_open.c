@@ -21,6 +21,7 @@ struct blob_copy {
     uint64_t size;          // of the blob
     enum tier tier;
     int64_t id;
+    bool is_damaged; // there is no better one
 };
 
 void blob_copy_free(void *value)
@@ -72,7 +73,8 @@ static enum err open_file(const struct storage_tier *tier, const struct digest *
     return ERR_NONE;
 }
 
-// What is encoded, or lies in a bucket, is read chunk by chunk.
+// What is encoded, lies in a bucket, or is known to be damaged is read chunk by chunk,
+// each checked.
 static enum err open_cold(struct storage *storage, const struct digest *digest,
                           const struct placement *placement, uint64_t size,
                           struct blob_copy *copy, enum found *found, struct error *e)
@@ -105,13 +107,16 @@ static enum err open_placement(struct storage *storage, const struct digest *dig
                                struct error *e)
 {
     const struct storage_tier *tier = &storage->tiers[placement->tier];
-    *copy = (struct blob_copy){
-        .fd = -1, .size = size, .tier = placement->tier, .id = placement->id};
+    *copy = (struct blob_copy){.fd = -1,
+                               .size = size,
+                               .tier = placement->tier,
+                               .id = placement->id,
+                               .is_damaged = placement->damaged};
     *found = FOUND_OFFLINE;
     if (!tier_is_online(tier))
         return ERR_NONE;
     bool raw = strcmp(placement->encoding, "raw") == 0;
-    return raw && tier->file != NULL
+    return raw && tier->file != NULL && !placement->damaged
                ? open_file(tier, digest, placement, size, copy, found, e)
                : open_cold(storage, digest, placement, size, copy, found, e);
 }
@@ -261,7 +266,8 @@ enum err blob_is_readable(struct storage *storage, const struct digest *digest,
     CLEANUP(cache_release_at) struct cache_entry *entry = NULL;
     bool lost = false;
     enum err err = find_copy(storage, digest, &entry, &lost, e);
-    *readable = err == ERR_NONE;
+    *readable =
+        err == ERR_NONE && !((struct blob_copy *)cache_value(entry))->is_damaged;
     if (err != ERR_BLOB_NOT_FOUND && !lost)
         return err;
     error_clear(e);

@@ -136,14 +136,17 @@ static enum err insert_placement(struct db *db, struct placement_birth *b,
     return err;
 }
 
-// A ready placement whose file has been lost or cut gives way to the upload's.
+// A ready placement whose file has been lost or cut, or is damaged, gives way to the
+// upload's.
 static enum err drop_lost(struct db *db, struct placement_birth *b, struct error *e)
 {
     static const char find[] =
-        "SELECT id, tier, stored_size FROM placements"
+        "SELECT id, tier, stored_size, damaged FROM placements"
         " WHERE sha256 = $1 AND tier = $3 AND node_id = $2 AND state = 'ready'"
         " FOR UPDATE";
-    static const char drop[] = "DELETE FROM placements WHERE id = $1";
+    // Its file, if there is one, goes with the row (placement_drop.h).
+    static const char drop[] =
+        "UPDATE placements SET state = 'dropping', since = now() WHERE id = $1";
     struct storage_tier *tier = &b->storage->tiers[b->tier];
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(db, find,
@@ -153,9 +156,11 @@ static enum err drop_lost(struct db *db, struct placement_birth *b, struct error
     if (err != ERR_NONE || db_rows(rows) == 0)
         return err;
     int64_t id = db_int(rows, 0, 0);
-    if (tier_file_has_final(tier->file, b->digest, id, (uint64_t)db_int(rows, 0, 2)))
+    if (!db_bool(rows, 0, 3) &&
+        tier_file_has_final(tier->file, b->digest, id, (uint64_t)db_int(rows, 0, 2)))
         return ERR_NONE;
-    log_warn("a lost file is replaced by an upload", "placement", log_number(id), NULL);
+    log_warn("a lost or damaged file is replaced by an upload", "placement",
+             log_number(id), NULL);
     b->replaced = true;
     err = db_exec(db, drop, DB_PARAMS(DB_INT(id)), NULL, e);
     return err != ERR_NONE ? err : insert_placement(db, b, e);

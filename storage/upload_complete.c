@@ -8,10 +8,12 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "storage/blob_open.h"
 #include "storage/upload_steps.h"
 #include "storage/follower.h"
 #include "storage/move.h"
 #include "storage/placement.h"
+#include "storage/placement_drop.h"
 #include "storage/upload_row.h"
 
 #define MISSING_LISTED 1000
@@ -177,9 +179,14 @@ static enum err record(struct storage *storage, struct upload *u, bool *created,
         return err;
     *created = birth.own;
     atomic_fetch_sub(&storage->uploads_open, 1);
-    if (birth.replaced)
-        cache_drop(storage->descriptors, &u->digest, sizeof u->digest);
     struct error ignored = {0};
+    if (birth.replaced &&
+        placement_remove_dropped(storage, &u->digest, &ignored) != ERR_NONE)
+        log_debug("the copy that was replaced stays for now", "error", ignored.detail,
+                  NULL);
+    if (birth.replaced)
+        blob_copies_changed(storage, &u->digest);
+    error_clear(&ignored);
     struct storage_tier *tier = &storage->tiers[u->tier];
     atomic_fetch_sub(&tier->reserved, (int64_t)u->size);
     if (birth.own)
