@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 in moves between tiers: at each system call on a tier, each statement and each
-request to a bucket, before and after it; at random moments under load."""
+request to a bucket, before and after it; at random moments under load. And each call on
+a tier fails once."""
+import errno
 import threading
 
 import requests
@@ -93,6 +95,7 @@ def run(run):
         for kind in (call_points, statement_points, request_points):
             if not run.is_over():
                 kind(run, number)
+    failing_calls(run)
     kills(run)
 
 
@@ -242,6 +245,44 @@ class RequestPoint(StatementPoint):
     def __enter__(self):
         self.proxy.arm(self.when, self.point, self.server.process.kill)
         return lambda: self.proxy.struck and self.proxy.struck.partition("?")[0][:60]
+
+
+# ---- calls that fail --------------------------------------------------------------------
+
+CALLS = ("openat", "pwrite", "write", "fchmod", "fsync", "renameat", "renameat2", "pread",
+         "unlinkat")
+ERRORS = (errno.EIO, errno.ENOSPC, errno.EROFS)
+
+
+def failing_calls(run):
+    """The server lives on, the next attempt ends the move, and nothing half is left."""
+    for code in run.pick(ERRORS, ERRORS[:1]):
+        for direction in run.pick(DIRECTIONS, DIRECTIONS[2:3]):
+            with run.servers() as servers:
+                server = servers.make(start=False, **OPTIONS)
+                faults = Faults(run.folder)
+                server.environment = faults.environment
+                server.start()
+                for call in run.pick(CALLS, CALLS[1:5]):
+                    failing_call(run, server, faults, direction, call, code)
+
+
+def failing_call(run, server, faults, direction, call, code):
+    for number in range(1, run.pick(12, 2)):
+        if run.is_over():
+            return
+        name = f"{direction.name} {call} {number} {errno.errorcode[code]}"
+        with run.trial(name, server) as outcome:
+            one = direction.life(f"{run.seed} {name}")
+            one.prepare(server)
+            with faults(f"fail {call} {number} {code}"):
+                one.run(server)
+                hit = faults.hit() is not None
+            if hit:
+                run.hit(name)
+            one.check(server)
+        if not outcome.fine or not hit:
+            return
 
 
 # ---- at random moments ------------------------------------------------------------------

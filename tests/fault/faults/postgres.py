@@ -118,7 +118,7 @@ def hang(server, reader, seconds):
 
 def one_batch(run, server, tag, count):
     reader = Reader(server)
-    load = Load(server, tag, large=False)
+    load = Load(server, tag, large=False, moves=True)
     reader.start()
     faults = (kill, restart, kill_session, hang)
     try:

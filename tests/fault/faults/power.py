@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Power cuts under load: data folder and PostgreSQL, with fsync, on one ext4 that loses
-all it has not been made to keep."""
+"""Power cuts under load, moves between tiers among it: data folder and PostgreSQL, with
+fsync, on one ext4 that loses all it has not been made to keep."""
 import shutil
 import threading
 
@@ -38,7 +38,7 @@ def one_batch(run, image, tag, count):
     with run.trial(tag, server):
         try:
             server.start(60)
-            load = Load(server, tag, errors=(500,), large=not run.tiny)
+            load = Load(server, tag, errors=(500,), large=not run.tiny, moves=True)
             for number in range(count):
                 load.go()
                 threading.Event().wait(run.random.uniform(0.1, 2.0))
