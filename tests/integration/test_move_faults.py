@@ -99,3 +99,25 @@ def test_a_lost_answer_stops_no_move(make_server, statement, number):
         assert server.api().get(f"/blobs/{sha256(data)}").content == data
         assert problems(server) == []
         server.stop()
+
+
+# ---- cancelled -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_a_cancelled_move_stays_cancelled(make_server, end):
+    """What was answered holds after a restart, for one that runs and one that waits."""
+    server = make_server(move_bandwidth="1M", policy_interval="1h")
+    api = server.api()
+    digest = api.put_blob(make_bytes(4 << 20, f"cancelled, then {end}"))
+    asked = [moves.begin(server, digest, tier) for tier in ("warm", "cold")]
+    wait_until(lambda: moves.show(server, asked[0])["state"] == "copying", what="it runs")
+    for move in asked:
+        assert api.delete(f"/moves/{move}").status_code in (200, 204)
+    getattr(server, end)()
+    server.start()
+    for move in asked:
+        assert moves.wait(server, move)["state"] == "cancelled"
+    settle(server)
+    assert moves.tiers_of(server, digest) == ("hot",)
+    assert problems(server) == []
