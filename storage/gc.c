@@ -169,8 +169,7 @@ static enum err collect_blobs(struct storage *storage, const atomic_bool *cancel
     return err;
 }
 
-// ---- files
-// ----------------------------------------------------------------------------
+// ---- files ----------------------------------------------------------------------
 
 static enum err forget_copy(struct storage *storage, int64_t id, bool *gone,
                             struct error *e)
@@ -258,8 +257,7 @@ enum err gc_collect(struct storage *storage, const atomic_bool *cancel,
     return err != ERR_NONE ? err : remove_copies(storage, cancel, result, e);
 }
 
-// ---- the walk
-// -------------------------------------------------------------------------
+// ---- the walk -------------------------------------------------------------------
 
 struct walking {
     int64_t blobs;
@@ -296,8 +294,7 @@ enum err gc_walk(struct storage *storage, int64_t blobs, bool *ended, struct err
     return err;
 }
 
-// ---- what is shown
-// --------------------------------------------------------------------
+// ---- what is shown --------------------------------------------------------------
 
 enum err gc_preview(struct storage *storage, struct gc_preview *preview,
                     struct error *e)

@@ -73,8 +73,7 @@ static void finish(struct mover *m, struct claimed *claimed, bool recorded)
         m->all->tidy_at_ms = 0;
 }
 
-// ---- claims
-// ---------------------------------------------------------------------------
+// ---- claims ---------------------------------------------------------------------
 
 static bool begin_claim(struct mover *m)
 {

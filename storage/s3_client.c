@@ -21,8 +21,7 @@
 // its own costs more CPU than all the rest of an upload.
 #define SIGNED_BODY_MAXIMUM ((size_t)1 << 20)
 
-// ---- construction
-// ---------------------------------------------------------------------
+// ---- construction ---------------------------------------------------------------
 
 static bool is_host(const char *text)
 {
@@ -114,8 +113,7 @@ void s3_answer_clear(struct s3_answer *answer)
     memset(&answer->failure, 0, sizeof answer->failure);
 }
 
-// ---- trying
-// ---------------------------------------------------------------------------
+// ---- trying ---------------------------------------------------------------------
 
 static bool is_cancelled(const struct s3_client *client)
 {

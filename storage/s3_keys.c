@@ -45,8 +45,7 @@ void s3_keys_free(struct s3_keys *keys)
     free(keys);
 }
 
-// ---- the file
-// -------------------------------------------------------------------------
+// ---- the file -------------------------------------------------------------------
 
 static char **member(struct s3_credentials *credentials, const char *name,
                      size_t length)
@@ -156,8 +155,7 @@ static enum err read_file(const char *path, struct s3_credentials *credentials,
     return err;
 }
 
-// ---- the present ones
-// -----------------------------------------------------------------
+// ---- the present ones -----------------------------------------------------------
 
 static enum err read_environment(struct s3_credentials *credentials, struct error *e)
 {

@@ -13,8 +13,7 @@
 #define STALL_SHARE 4 // of the deadline: several tries must fit
 #define STALL_MINIMUM_MS 500
 
-// ---- what an answer means
-// -------------------------------------------------------------
+// ---- what an answer means -------------------------------------------------------
 
 struct meaning {
     enum err err;
@@ -107,8 +106,7 @@ static enum err refuse(struct s3_client *client, const struct s3_request *reques
                      failure->message[0] != '\0' ? ": " : "", failure->message);
 }
 
-// ---- ranges
-// ---------------------------------------------------------------------------
+// ---- ranges ---------------------------------------------------------------------
 
 // "bytes 5-9/10", of exactly what was asked for as far as the object goes.
 static bool is_range_of(const char *text, const struct s3_range *range, bool *past_end)
@@ -185,8 +183,7 @@ static enum err check_whole(struct s3_client *client, struct s3_try *try,
                      try->request->key);
 }
 
-// ---- sending
-// --------------------------------------------------------------------------
+// ---- sending --------------------------------------------------------------------
 
 // What is signed, sorted by name, and what of it stands in buffers.
 struct headers {

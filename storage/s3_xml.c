@@ -96,8 +96,7 @@ enum err s3_xml_parse(const char *bytes, size_t size, s3_xml_fn *fn, void *conte
     return p.err;
 }
 
-// ---- failures
-// -------------------------------------------------------------------------
+// ---- failures -------------------------------------------------------------------
 
 static enum err take_failure(void *context, const char *parent, const char *name,
                              const char *text, struct error *e)
@@ -123,8 +122,7 @@ void s3_failure_parse(const char *bytes, size_t size, struct s3_failure *failure
     error_clear(&ignored);
 }
 
-// ---- pages
-// ----------------------------------------------------------------------------
+// ---- pages ----------------------------------------------------------------------
 
 static void item_clear(struct s3_item *item)
 {
@@ -281,8 +279,7 @@ enum err s3_page_parse(const char *bytes, size_t size, struct s3_page *page,
     return err;
 }
 
-// ---- single values
-// ---------------------------------------------------------------------
+// ---- single values --------------------------------------------------------------
 
 struct search {
     const char *name;

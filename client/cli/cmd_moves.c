@@ -122,8 +122,7 @@ enum strata_status cmd_moves_cancel(struct invocation *invocation,
     return STRATA_OK;
 }
 
-// ---- begun here, and waited for
-// ------------------------------------------------------
+// ---- begun here, and waited for -------------------------------------------------
 
 static uint64_t total_of(const json_t *moves)
 {

@@ -92,8 +92,7 @@ static void go_up(const struct decide_options *o, const struct decide_blob *blob
     }
 }
 
-// ---- who decides
-// ---------------------------------------------------------------------
+// ---- who decides ----------------------------------------------------------------
 
 static void ask(struct decision *out, enum decide_cause cause, enum tier tier)
 {

@@ -170,8 +170,7 @@ static void without_a_copy_nothing_moves(void **state)
     says(&d, "no copy of it can be read here");
 }
 
-// ---- pins and rules that cannot have their way
-// ------------------------------------------
+// ---- pins and rules that cannot have their way ----------------------------------
 
 static void pins_fill_a_tier_to_its_end_rules_to_the_mark(void **state)
 {
@@ -379,8 +378,7 @@ static void what_does_not_fit_does_not_come(void **state)
     stays(&d, TIER_COLD, DECIDE_HEAT);
 }
 
-// ---- what time alone will change
-// ------------------------------------------------------
+// ---- what time alone will change ------------------------------------------------
 
 static void the_next_rule_is_announced(void **state)
 {

@@ -207,8 +207,7 @@ const struct sim_strategy cache_s3fifo = {.name = "S3-FIFO",
                                           .on_start = on_start,
                                           .end = end};
 
-// ---- the one that knows
-// -------------------------------------------------------------------
+// ---- the one that knows ---------------------------------------------------------
 
 static double sooner(const struct sim *sim, uint32_t blob)
 {

@@ -89,8 +89,7 @@ static void look_at_blobs(struct sim *sim, struct decide_tier tiers[TIER_COUNT])
     strata->dirty_count = 0;
 }
 
-// ---- tiers above their mark
-// -----------------------------------------------------------
+// ---- tiers above their mark -----------------------------------------------------
 
 struct ranked {
     double score;

@@ -101,8 +101,7 @@ static void add_peeks(struct trace *trace, int days)
     }
 }
 
-// ---- the traces
-// -----------------------------------------------------------------------
+// ---- the traces -----------------------------------------------------------------
 
 #define DAILY_MODELS 24
 
@@ -167,8 +166,7 @@ const struct trace_kind trace_kinds[] = {
 };
 const size_t trace_kinds_count = sizeof trace_kinds / sizeof *trace_kinds;
 
-// ---- one of them
-// ------------------------------------------------------------------------
+// ---- one of them ----------------------------------------------------------------
 
 static int compare(const void *a, const void *b)
 {
