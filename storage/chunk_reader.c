@@ -7,7 +7,7 @@
 
 #include "common/alloc.h"
 #include "common/direct.h"
-#include "common/format/cold.h"
+#include "storage/cold_copy.h"
 
 #define SCRATCH_KEPT 16
 
@@ -19,9 +19,9 @@ struct scratch {
 };
 
 struct chunk_reader {
-    struct tier_reader *copy;
+    struct cold_copy *copy; // raw ones too: each chunk is held against the chain
     const struct chain *chain;
-    struct cold_layout *layout; // NULL: raw
+    uint64_t encoded_size; // 0: raw
     pthread_mutex_t lock;
     struct scratch *idle[SCRATCH_KEPT];
     int idle_count;
@@ -31,26 +31,28 @@ enum err chunk_reader_new(struct tier_store *store, const struct placement *plac
                           const struct chain *chain, unsigned flags,
                           struct chunk_reader **reader, struct error *e)
 {
-    struct digest digest;
-    chain_digest(chain, &digest);
-    const struct tier_key key = {.digest = digest, .id = placement->id};
-    struct chunk_reader *r = alloc_zero(sizeof *r);
+    struct cold_copy_options options = {
+        .store = store,
+        .key = {.id = placement->id},
+        .flags = flags,
+        .encoding = placement->encoding,
+        .size = chain->size,
+        .stored_size = placement->stored_size,
+        .seek_table = placement->seek_table,
+        .seek_table_size = placement->seek_table_size,
+        .chain = chain,
+    };
+    struct cold_copy *copy = NULL;
+    chain_digest(chain, &options.key.digest);
+    enum err err = cold_copy_new(&options, &copy, e);
+    if (err != ERR_NONE)
+        return err;
+    struct chunk_reader *r = *reader = alloc_zero(sizeof *r);
     pthread_mutex_init(&r->lock, NULL);
+    r->copy = copy;
     r->chain = chain;
-    enum err err = ERR_NONE;
-    if (strcmp(placement->encoding, COLD_ENCODING) == 0)
-        err = cold_layout_parse(placement->seek_table, placement->seek_table_size,
-                                chain->size, placement->stored_size, &r->layout, e);
-    else if (strcmp(placement->encoding, "raw") != 0)
-        err = error_set(e, ERR_COLD_UNREADABLE, "the encoding %s is not known",
-                        placement->encoding);
-    if (err == ERR_NONE)
-        err = store->ops->reader_new(store, &key, flags, &r->copy, e);
-    if (err == ERR_NONE)
-        *reader = r;
-    else
-        chunk_reader_free(r);
-    return err;
+    r->encoded_size = cold_copy_is_encoded(copy) ? placement->stored_size : 0;
+    return ERR_NONE;
 }
 
 static void scratch_free(struct scratch *s)
@@ -67,8 +69,7 @@ void chunk_reader_free(struct chunk_reader *r)
     for (int i = 0; i < r->idle_count; i++)
         scratch_free(r->idle[i]);
     pthread_mutex_destroy(&r->lock);
-    tier_reader_free_at(&r->copy);
-    free(r->layout);
+    cold_copy_release(r->copy);
     free(r);
 }
 
@@ -105,12 +106,11 @@ static void scratch_give(struct chunk_reader *r, struct scratch *s)
 static enum err decode(struct chunk_reader *r, size_t index, void *bytes,
                        struct error *e)
 {
-    const struct cold_frame *frame = &r->layout->frames[index];
-    struct scratch *s = scratch_take(r, frame->stored);
-    enum err err =
-        r->copy->ops->read(r->copy, frame->offset, s->stored, frame->stored, e);
+    const struct cold_extent extent = cold_copy_extent(r->copy, index);
+    struct scratch *s = scratch_take(r, extent.stored);
+    enum err err = cold_copy_read(r->copy, extent.offset, s->stored, extent.stored, e);
     if (err == ERR_NONE)
-        err = cold_frame_decode(s->decoder, r->layout, index, s->stored, bytes, e);
+        err = cold_copy_check(r->copy, s->decoder, index, s->stored, bytes, e);
     scratch_give(r, s);
     return err;
 }
@@ -119,15 +119,14 @@ enum err chunk_reader_get(struct chunk_reader *r, size_t index, void *bytes,
                           struct error *e)
 {
     size_t size = chain_chunk_size(r->chain->size, index);
-    enum err err = ERR_NONE;
-    if (r->layout != NULL && r->layout->count > 0)
-        err = decode(r, index, bytes, e);
-    else if (size > 0)
-        err = r->copy->ops->read(r->copy, (uint64_t)index * CHAIN_CHUNK_SIZE, bytes,
-                                 size, e);
-    if (err == ERR_NONE && !chain_check_chunk(r->chain, index, bytes, size))
-        err = error_set(e, ERR_DIGEST_MISMATCH, "chunk %zu holds other bytes", index);
-    return err;
+    if (size == 0) // of an empty blob, which has no frame either
+        return ERR_NONE;
+    if (r->encoded_size > 0)
+        return decode(r, index, bytes, e);
+    enum err err =
+        cold_copy_read(r->copy, (uint64_t)index * CHAIN_CHUNK_SIZE, bytes, size, e);
+    return err != ERR_NONE ? err
+                           : cold_copy_check(r->copy, NULL, index, NULL, bytes, e);
 }
 
 enum err chunk_reader_read(struct chunk_reader *r, uint64_t offset, void *bytes,
@@ -158,12 +157,12 @@ enum err chunk_reader_read(struct chunk_reader *r, uint64_t offset, void *bytes,
 enum err chunk_reader_read_stored(struct chunk_reader *r, uint64_t offset, void *bytes,
                                   size_t size, struct error *e)
 {
-    return r->copy->ops->read(r->copy, offset, bytes, size, e);
+    return cold_copy_read(r->copy, offset, bytes, size, e);
 }
 
 uint64_t chunk_reader_encoded_size(const struct chunk_reader *r)
 {
-    return r->layout != NULL ? r->layout->stored_size : 0;
+    return r->encoded_size;
 }
 
 bool chunk_reader_is_damage(enum err err)

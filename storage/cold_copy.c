@@ -80,8 +80,8 @@ enum err cold_copy_new(const struct cold_copy_options *options, struct cold_copy
     take_chain(c, options->chain);
     enum err err = take_encoding(c, options, e);
     if (err == ERR_NONE)
-        err = options->store->ops->reader_new(options->store, &options->key, 0,
-                                              &c->reader, e);
+        err = options->store->ops->reader_new(options->store, &options->key,
+                                              options->flags, &c->reader, e);
     if (err == ERR_NONE)
         *copy = c;
     else

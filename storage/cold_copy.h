@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One copy on the cold tier, opened to be read chunk by chunk: what its encoding is,
+// One copy, of whatever tier, opened to be read chunk by chunk: what its encoding is,
 // where each chunk lies and how a chunk is checked. It never changes and is counted, so
 // that it can be cached and read by many. Any thread.
 #pragma once
@@ -21,6 +21,7 @@ struct cold_copy;
 struct cold_copy_options {
     struct tier_store *store; // used by cold_copy_new and by its reader
     struct tier_key key;
+    unsigned flags;         // TIER_READ_DIRECT
     const char *encoding;   // "raw" or COLD_ENCODING
     uint64_t size;          // of the blob
     uint64_t stored_size;   // of the copy
@@ -37,10 +38,6 @@ enum err cold_copy_new(const struct cold_copy_options *options, struct cold_copy
                        struct error *e) MUST_CHECK;
 struct cold_copy *cold_copy_hold(struct cold_copy *copy);
 void cold_copy_release(struct cold_copy *copy); // NULL is allowed
-static inline void cold_copy_release_at(struct cold_copy **copy)
-{
-    cold_copy_release(*copy);
-}
 
 int64_t cold_copy_id(const struct cold_copy *copy); // of the placement
 uint64_t cold_copy_size(const struct cold_copy *copy);
