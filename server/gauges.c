@@ -2,7 +2,6 @@
 #include "server/gauges.h"
 
 #include <stdatomic.h>
-#include <stddef.h>
 
 #include "server/api/health.h"
 #include "server/registry/collector.h"
@@ -27,43 +26,45 @@ static int64_t read_uploads(void *app)
     return storage_uploads_open(((struct app *)app)->storage);
 }
 
-static int64_t read_gc_blobs(void *app)
+static struct collector_state show_collector(const struct app *app)
 {
     struct collector_state state = {0};
-    if (((struct app *)app)->collector != NULL)
-        collector_show(((struct app *)app)->collector, &state);
-    return state.blobs;
+    if (app->collector != NULL)
+        collector_show(app->collector, &state);
+    return state;
+}
+
+static int64_t read_gc_blobs(void *app)
+{
+    return show_collector(app).blobs;
 }
 
 static int64_t read_gc_bytes(void *app)
 {
-    struct collector_state state = {0};
-    if (((struct app *)app)->collector != NULL)
-        collector_show(((struct app *)app)->collector, &state);
-    return state.bytes;
+    return show_collector(app).bytes;
 }
 
-static int64_t count_scrub(const struct app *app, size_t member)
+static struct scrub_counts count_scrub(const struct app *app)
 {
     struct scrub_counts counts = {0};
     if (app->scrub != NULL)
         scrub_count(app->scrub, &counts);
-    return *(const int64_t *)((const char *)&counts + member);
+    return counts;
 }
 
 static int64_t read_scrub_copies(void *app)
 {
-    return count_scrub(app, offsetof(struct scrub_counts, copies));
+    return count_scrub(app).copies;
 }
 
 static int64_t read_scrub_bytes(void *app)
 {
-    return count_scrub(app, offsetof(struct scrub_counts, bytes));
+    return count_scrub(app).bytes;
 }
 
 static int64_t read_scrub_bad(void *app)
 {
-    return count_scrub(app, offsetof(struct scrub_counts, bad));
+    return count_scrub(app).bad;
 }
 
 static int64_t read_missing(void *app)

@@ -323,15 +323,3 @@ bool movers_are_stopping(struct storage *storage)
 {
     return is_stopping(storage->movers);
 }
-
-int64_t movers_running(struct storage *storage)
-{
-    struct movers *all = storage->movers;
-    int64_t running = 0;
-    if (all == NULL)
-        return 0;
-    LOCK_SCOPE(&all->lock);
-    for (unsigned i = 0; i < all->count; i++)
-        running += all->movers[i].running.id != 0;
-    return running;
-}

@@ -25,7 +25,6 @@ void movers_progress(struct storage *storage, struct move *move);
 void movers_cancel(struct storage *storage, int64_t id);
 // The server ends: what was stopped is to go on later.
 bool movers_are_stopping(struct storage *storage);
-int64_t movers_running(struct storage *storage);
 
 // One attempt at a claimed move (move_run.c): copy, verify, ready, drop. The row says
 // what came of it when it returns; false: that is not recorded.

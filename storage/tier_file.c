@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
@@ -168,15 +167,6 @@ enum err tier_file_prepare(struct tier_file *tier, struct error *e)
     if (err == ERR_NONE)
         err = sync_folder(tier, ".", e);
     return err;
-}
-
-enum err tier_file_available(struct tier_file *tier, uint64_t *size, struct error *e)
-{
-    struct statvfs s;
-    if (fstatvfs(tier->fd, &s) != 0)
-        return error_set_errno(e, errno, "cannot measure %s", tier->root);
-    *size = (uint64_t)s.f_bavail * s.f_frsize;
-    return ERR_NONE;
 }
 
 enum err tier_file_create(struct tier_file *tier, int64_t id, uint64_t size, int *fd,

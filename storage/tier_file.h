@@ -47,9 +47,6 @@ enum err tier_file_is_empty(struct tier_file *tier, bool *empty,
                             struct error *e) MUST_CHECK;
 // Makes the folders that are missing, durably.
 enum err tier_file_prepare(struct tier_file *tier, struct error *e) MUST_CHECK;
-// Bytes that can still be written.
-enum err tier_file_available(struct tier_file *tier, uint64_t *size,
-                             struct error *e) MUST_CHECK;
 
 // Makes incoming/<id> with `size` bytes of nothing; the descriptor reads and writes.
 enum err tier_file_create(struct tier_file *tier, int64_t id, uint64_t size, int *fd,

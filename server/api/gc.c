@@ -1,23 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/api/gc.h"
 
-#include <stdlib.h>
-
 #include "common/alloc.h"
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/fields.h"
+#include "server/api/render.h"
 #include "server/registry/collector.h"
 #include "server/registry/purge.h"
-
-static json_t *time_json(int64_t us)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (us == 0)
-        return json_null();
-    clock_format(us, text);
-    return json_string(text);
-}
 
 static json_t *last_json(const struct collector_state *s)
 {
@@ -25,13 +14,14 @@ static json_t *last_json(const struct collector_state *s)
         return json_null();
     const struct gc_result *r = &s->result;
     return json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "run",
-                     (json_int_t)s->run, "began_at", time_json(s->began_us), "ended_at",
-                     time_json(s->ended_us), "versions_purged", (json_int_t)s->purged,
-                     "blobs_deleted", (json_int_t)r->blobs, "bytes_deleted",
-                     (json_int_t)r->blob_bytes, "copies_removed", (json_int_t)r->copies,
-                     "bytes_freed", (json_int_t)r->copy_bytes, "orphans_quarantined",
-                     (json_int_t)r->orphans, "multiparts_aborted",
-                     (json_int_t)r->multiparts, "error", s->error);
+                     (json_int_t)s->run, "began_at", render_time(s->began_us),
+                     "ended_at", render_time(s->ended_us), "versions_purged",
+                     (json_int_t)s->purged, "blobs_deleted", (json_int_t)r->blobs,
+                     "bytes_deleted", (json_int_t)r->blob_bytes, "copies_removed",
+                     (json_int_t)r->copies, "bytes_freed", (json_int_t)r->copy_bytes,
+                     "orphans_quarantined", (json_int_t)r->orphans,
+                     "multiparts_aborted", (json_int_t)r->multiparts, "error",
+                     s->error);
 }
 
 enum err gc_get_handler(struct request *request, struct response *response,
@@ -78,11 +68,8 @@ static enum err preview(struct request *request, struct response *response,
     if (err != ERR_NONE)
         return err;
     json_t *listed = json_array();
-    for (int i = 0; i < found->listed_count; i++) {
-        char hex[DIGEST_HEX_SIZE];
-        digest_format(&found->listed[i], hex);
-        json_array_append_new(listed, json_string(hex));
-    }
+    for (int i = 0; i < found->listed_count; i++)
+        json_array_append_new(listed, render_digest(&found->listed[i]));
     response_json(response, 200,
                   json_pack("{s:b, s:I, s:I, s:I, s:o}", "dry_run", 1, "versions_due",
                             (json_int_t)due, "blobs", (json_int_t)found->blobs, "bytes",

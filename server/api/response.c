@@ -113,14 +113,6 @@ void response_json(struct response *response, int status, json_t *json)
     put_json(response, status, "application/json", json);
 }
 
-void response_file(struct response *response, int status, int fd, uint64_t offset,
-                   uint64_t size)
-{
-    struct response_segment *segment = alloc_zero(sizeof *segment);
-    *segment = (struct response_segment){.offset = offset, .size = size};
-    response_segments(response, status, fd, segment, 1);
-}
-
 void response_segments(struct response *response, int status, int fd,
                        struct response_segment *segments, size_t count)
 {

@@ -67,11 +67,8 @@ void response_text(struct response *response, int status, const char *media_type
 void response_static(struct response *response, int status, const char *media_type,
                      const char *text, size_t size);
 void response_empty(struct response *response, int status);
-// `size` bytes of fd from `offset`, by sendfile; takes the descriptor over.
-void response_file(struct response *response, int status, int fd, uint64_t offset,
-                   uint64_t size);
-// A body of memory and file pieces, one after the other (multipart/byteranges); takes
-// over fd, `segments` and their bytes.
+// A body of memory and file pieces, one after the other; one piece of the file alone
+// goes by sendfile. Takes over fd, `segments` and their bytes.
 void response_segments(struct response *response, int status, int fd,
                        struct response_segment *segments, size_t count);
 

@@ -331,7 +331,7 @@ static void close_sink(struct exchange *x)
     x->sink_open = false;
 }
 
-void exchange_is_transfer(struct exchange *x)
+void exchange_note_transfer(struct exchange *x)
 {
     if (x->is_transfer)
         return;
@@ -343,7 +343,7 @@ void exchange_body(struct exchange *x, const void *bytes, size_t size)
 {
     x->received += size;
     if (x->received > TRANSFER_MINIMUM)
-        exchange_is_transfer(x);
+        exchange_note_transfer(x);
     if (x->error.code != ERR_NONE)
         return;
     if (x->sink_open) {

@@ -76,7 +76,7 @@ void exchange_body(struct exchange *x, const void *bytes, size_t size);
 bool exchange_is_endless(const struct exchange *x);
 void exchange_respond(struct exchange *x);
 // Many bytes go in or out: what works behind the users' backs makes way.
-void exchange_is_transfer(struct exchange *x);
+void exchange_note_transfer(struct exchange *x);
 
 // server/http/reply.c: hands x->response over to libmicrohttpd.
 enum MHD_Result exchange_send(struct exchange *x);

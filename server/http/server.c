@@ -72,7 +72,7 @@ static enum MHD_Result answer(struct exchange *x)
     enum MHD_Result result = exchange_send(x);
     x->is_large = x->sent > LARGE_ANSWER;
     if (x->sent > TRANSFER_MINIMUM)
-        exchange_is_transfer(x);
+        exchange_note_transfer(x);
     if (x->is_large)
         set_idle_timeout(x->connection, 0);
     settle(x);
