@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "storage/blob_open.h"
 #include "storage/event.h"
+#include "storage/placement_drop.h"
 
 #define BATCH 200
 
@@ -171,34 +172,17 @@ static enum err collect_blobs(struct storage *storage, const atomic_bool *cancel
 
 // ---- files ----------------------------------------------------------------------
 
-static enum err forget_copy(struct storage *storage, int64_t id, bool *gone,
-                            struct error *e)
-{
-    static const char sql[] = "DELETE FROM garbage WHERE id = $1";
-    CLEANUP(db_release_at) struct db *db = NULL;
-    int64_t rows = 0;
-    enum err err = db_acquire(storage->pool, &db, e);
-    if (err == ERR_NONE)
-        err = db_exec(db, sql, DB_PARAMS(DB_INT(id)), &rows, e);
-    *gone = err == ERR_NONE && rows == 1;
-    return err;
-}
-
 static enum err remove_copy(struct storage *storage, struct storage_tier *tier,
                             const struct tier_key *key, int64_t stored_size,
                             struct gc_result *result, struct error *e)
 {
-    bool gone = false;
-    enum err err = tier->store->ops->remove(tier->store, key, e);
-    if (err == ERR_NONE)
-        err = forget_copy(storage, key->id, &gone, e);
-    if (!gone)
-        return err;
-    atomic_fetch_sub(&tier->used, stored_size);
-    atomic_fetch_sub(&tier->blobs, 1);
-    result->copies++;
-    result->copy_bytes += stored_size;
-    return ERR_NONE;
+    static const char sql[] = "DELETE FROM garbage WHERE id = $1";
+    bool gone;
+    enum err err =
+        placement_remove_copy(storage, tier, key, stored_size, sql, &gone, e);
+    result->copies += gone;
+    result->copy_bytes += gone ? stored_size : 0;
+    return err;
 }
 
 // A batch of one tier; *more: it was full. Readers of the cold tier open their copy

@@ -50,10 +50,9 @@ enum err placement_mark_dropping(struct db *db, int64_t id, struct error *e)
 // ---- removing -------------------------------------------------------------------
 
 // *gone: by this call; others may remove it at the same time.
-static enum err delete_row(struct storage *storage, int64_t id, bool *gone,
-                           struct error *e)
+static enum err delete_row(struct storage *storage, const char *sql, int64_t id,
+                           bool *gone, struct error *e)
 {
-    static const char sql[] = "DELETE FROM placements WHERE id = $1";
     CLEANUP(db_release_at) struct db *db = NULL;
     int64_t rows = 0;
     enum err err = db_acquire(storage->pool, &db, e);
@@ -63,23 +62,33 @@ static enum err delete_row(struct storage *storage, int64_t id, bool *gone,
     return err;
 }
 
+enum err placement_remove_copy(struct storage *storage, struct storage_tier *tier,
+                               const struct tier_key *key, int64_t stored_size,
+                               const char *delete_sql, bool *gone, struct error *e)
+{
+    *gone = false;
+    enum err err = tier->store->ops->remove(tier->store, key, e);
+    if (err == ERR_NONE)
+        err = delete_row(storage, delete_sql, key->id, gone, e);
+    if (*gone) {
+        atomic_fetch_sub(&tier->used, stored_size);
+        atomic_fetch_sub(&tier->blobs, 1);
+    }
+    return err;
+}
+
 static enum err remove_one(struct storage *storage, const struct digest *digest,
                            struct storage_tier *tier, int64_t id, int64_t stored_size,
                            struct error *e)
 {
+    static const char sql[] = "DELETE FROM placements WHERE id = $1";
     const struct tier_key key = {.digest = *digest, .id = id};
-    bool gone = false;
+    bool gone;
     enum err err = tier_require(tier, e);
     blob_copies_changed(storage, digest);
-    if (err == ERR_NONE)
-        err = tier->store->ops->remove(tier->store, &key, e);
-    if (err == ERR_NONE)
-        err = delete_row(storage, id, &gone, e);
-    if (!gone)
-        return err;
-    atomic_fetch_sub(&tier->used, stored_size);
-    atomic_fetch_sub(&tier->blobs, 1);
-    return ERR_NONE;
+    return err != ERR_NONE
+               ? err
+               : placement_remove_copy(storage, tier, &key, stored_size, sql, &gone, e);
 }
 
 // Rows: id, sha256, tier, stored_size.

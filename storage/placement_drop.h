@@ -26,6 +26,12 @@ enum err placement_lock_all(struct db *db, struct storage *storage,
 // Marks one of them as dropping; inside the transaction.
 enum err placement_mark_dropping(struct db *db, int64_t id, struct error *e) MUST_CHECK;
 
+// A copy's file or object, then the row that names it (`delete_sql`, of the number),
+// then what is counted. *gone: by this call.
+enum err placement_remove_copy(struct storage *storage, struct storage_tier *tier,
+                               const struct tier_key *key, int64_t stored_size,
+                               const char *delete_sql, bool *gone,
+                               struct error *e) MUST_CHECK;
 // Removes what is `dropping` of the blob on this node's own tiers, file first.
 enum err placement_remove_dropped(struct storage *storage, const struct digest *digest,
                                   struct error *e) MUST_CHECK;
