@@ -57,11 +57,11 @@ void storage_stop(struct storage *storage);
 void storage_watch_users(struct storage *storage, unsigned (*transfers)(void *context),
                          void *context);
 // Work for a background thread: removes copies that were dropped, begins copies to the
-// bucket (`protect_after`), forgets moves that ended long ago.
+// bucket (`protect_after`), ends holds.
 enum err storage_tend(struct storage *storage, struct error *e) MUST_CHECK;
 
-// Removes uploads past their expiry and their files, looks at tiers that are offline,
-// counts what lies where; called now and then.
+// Removes uploads past their expiry and their files, forgets old moves, looks at tiers
+// that are offline, counts what lies where; called now and then.
 enum err storage_sweep(struct storage *storage, struct error *e) MUST_CHECK;
 
 // Before the first request: what a bucket counts goes to /metrics.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What time undoes: expired uploads, old leases.
+// What time undoes: expired uploads, old leases and moves.
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +12,8 @@
 #define IDLE_MS (10 * 60 * 1000)
 #define EPOCH_MS (60 * 60 * 1000)
 #define BATCH 1000
+#define MOVES_KEPT_DAYS 30
+#define FORGOTTEN 50000      // moves in one sweep
 #define SWEEP_MS (10 * 1000) // a stop waits for a sweep
 
 struct expired {
@@ -86,6 +88,19 @@ static enum err drop_leases(struct storage *storage, struct error *e)
     return err != ERR_NONE ? err : db_exec(db, sql, DB_NO_PARAMS, NULL, e);
 }
 
+static enum err forget_moves(struct storage *storage, struct error *e)
+{
+    static const char sql[] =
+        "DELETE FROM moves WHERE id IN (SELECT id FROM moves"
+        " WHERE finished_at < now() - make_interval(days => $1::int) LIMIT $2)";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    enum err err = db_acquire(storage->pool, &db, e);
+    return err != ERR_NONE
+               ? err
+               : db_exec(db, sql, DB_PARAMS(DB_INT(MOVES_KEPT_DAYS), DB_INT(FORGOTTEN)),
+                         NULL, e);
+}
+
 // *removed says how many rows went; *full that there may be more.
 static enum err sweep_batch(struct storage *storage, int *removed, bool *full,
                             struct error *e)
@@ -156,6 +171,8 @@ enum err storage_sweep(struct storage *storage, struct error *e)
 {
     upload_table_trim(storage->uploads, IDLE_MS);
     enum err err = drop_leases(storage, e);
+    if (err == ERR_NONE)
+        err = forget_moves(storage, e);
     if (err == ERR_NONE)
         look_at_offline(storage);
     // Where the database is behind a tier, nothing is removed.

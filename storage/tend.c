@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is looked after every second: dropped copies, copies to the bucket, old moves.
+// What is looked after every second: dropped copies, copies to the bucket, holds.
 #include <string.h>
 
 #include "common/db/tx.h"
@@ -7,7 +7,6 @@
 #include "storage/placement_drop.h"
 
 #define BATCH 200
-#define MOVES_KEPT_DAYS 30
 
 // ---- a copy in the bucket (invariant 3) ---------------------------------------------
 
@@ -94,21 +93,14 @@ static enum err protect_batch(struct storage *storage, struct error *e)
     return err;
 }
 
-// ---- old rows -----------------------------------------------------------------------
+// ---- holds whose time is over -------------------------------------------------------
 
-static enum err forget_moves(struct storage *storage, struct error *e)
+static enum err end_holds(struct storage *storage, struct error *e)
 {
-    static const char moves[] =
-        "DELETE FROM moves WHERE id IN (SELECT id FROM moves"
-        " WHERE finished_at < now() - make_interval(days => $1::int) LIMIT 1000)";
-    static const char holds[] = "DELETE FROM holds WHERE until < now()";
+    static const char sql[] = "DELETE FROM holds WHERE until < now()";
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
-    if (err == ERR_NONE)
-        err = db_exec(db, moves, DB_PARAMS(DB_INT(MOVES_KEPT_DAYS)), NULL, e);
-    if (err == ERR_NONE)
-        err = db_exec(db, holds, DB_NO_PARAMS, NULL, e);
-    return err;
+    return err != ERR_NONE ? err : db_exec(db, sql, DB_NO_PARAMS, NULL, e);
 }
 
 enum err storage_tend(struct storage *storage, struct error *e)
@@ -118,7 +110,7 @@ enum err storage_tend(struct storage *storage, struct error *e)
     enum err first = placement_reap(storage, &reaped);
     enum err err = protect_batch(storage, e);
     if (err == ERR_NONE)
-        err = forget_moves(storage, e);
+        err = end_holds(storage, e);
     if (err == ERR_NONE && first != ERR_NONE)
         err = error_set(e, first, "%s", reaped.detail);
     error_clear(&reaped);
