@@ -94,16 +94,14 @@ static enum err connect_new(struct db_pool *pool, struct db **out, struct error 
     return ERR_NONE;
 }
 
-// A server that went away has closed the socket or left a last message in it.
+// A server that went away has closed the socket or left a last message in it; the close
+// may come after the message. A connection at rest has nothing else to say that would be
+// worth keeping it for: a change of parameters costs it once.
 static bool is_alive(struct db *db)
 {
     struct pollfd p = {.fd = PQsocket(db->connection), .events = POLLIN};
-    if (p.fd < 0 || PQstatus(db->connection) != CONNECTION_OK)
-        return false;
-    if (poll(&p, 1, 0) == 0)
-        return true;
-    return PQconsumeInput(db->connection) == 1 &&
-           PQstatus(db->connection) == CONNECTION_OK;
+    return p.fd >= 0 && PQstatus(db->connection) == CONNECTION_OK &&
+           poll(&p, 1, 0) == 0;
 }
 
 // Takes an idle connection, or the right to open one (*db stays NULL).
