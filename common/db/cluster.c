@@ -344,6 +344,8 @@ static enum err ask(PGconn *connection, const char *sql, char answer[64],
     return ERR_NONE;
 }
 
+#define EXISTS "SELECT datname FROM pg_database WHERE datname = '" DATABASE "'"
+
 // Makes the database where it is missing. *fits: a server that was adopted was started
 // with settings that still do.
 static enum err prepare_database(struct cluster *cluster, bool *fits, struct error *e)
@@ -362,12 +364,21 @@ static enum err prepare_database(struct cluster *cluster, bool *fits, struct err
     if (err != ERR_NONE)
         return err;
     *fits = *fits && strcmp(answer, cluster->options.fsync ? "on" : "off") == 0;
-    err = ask(connection,
-              "SELECT datname FROM pg_database WHERE datname = '" DATABASE "'", answer,
-              e);
+    err = ask(connection, EXISTS, answer, e);
     if (err != ERR_NONE || answer[0] != '\0')
         return err;
-    return ask(connection, "CREATE DATABASE " DATABASE, answer, e);
+    err = ask(connection, "CREATE DATABASE " DATABASE, answer, e);
+    if (err == ERR_NONE)
+        return ERR_NONE;
+    // That of a stratad which was killed may have ended first.
+    struct error ignored = {0};
+    bool here =
+        ask(connection, EXISTS, answer, &ignored) == ERR_NONE && answer[0] != '\0';
+    error_clear(&ignored);
+    if (!here)
+        return err;
+    error_clear(e);
+    return ERR_NONE;
 }
 
 // Adopts the server that runs, or starts one.
