@@ -136,14 +136,17 @@ static enum err insert_placement(struct db *db, struct placement_birth *b,
     return err;
 }
 
-// A ready placement whose file has been lost or cut gives way to the upload's.
-static enum err drop_lost(struct db *db, struct placement_birth *b, struct error *e)
+// A ready placement that is damaged, or whose file has been lost or cut, gives way to
+// the upload's. A damaged file is still there: its row names it until it is removed.
+static enum err drop_bad(struct db *db, struct placement_birth *b, struct error *e)
 {
     static const char find[] =
-        "SELECT id, tier, stored_size FROM placements"
+        "SELECT id, damaged, stored_size FROM placements"
         " WHERE sha256 = $1 AND tier = $3 AND node_id = $2 AND state = 'ready'"
         " FOR UPDATE";
     static const char drop[] = "DELETE FROM placements WHERE id = $1";
+    static const char reap[] = "UPDATE placements SET state = 'dropping', since = now()"
+                               " WHERE id = $1";
     struct storage_tier *tier = &b->storage->tiers[b->tier];
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(db, find,
@@ -153,11 +156,13 @@ static enum err drop_lost(struct db *db, struct placement_birth *b, struct error
     if (err != ERR_NONE || db_rows(rows) == 0)
         return err;
     int64_t id = db_int(rows, 0, 0);
-    if (tier_file_has_final(tier->file, b->digest, id, (uint64_t)db_int(rows, 0, 2)))
+    bool is_there =
+        tier_file_has_final(tier->file, b->digest, id, (uint64_t)db_int(rows, 0, 2));
+    if (is_there && !db_bool(rows, 0, 1))
         return ERR_NONE;
-    log_warn("a lost file is replaced by an upload", "placement", log_number(id), NULL);
+    log_warn("a bad copy is replaced by an upload", "placement", log_number(id), NULL);
     b->replaced = true;
-    err = db_exec(db, drop, DB_PARAMS(DB_INT(id)), NULL, e);
+    err = db_exec(db, is_there ? reap : drop, DB_PARAMS(DB_INT(id)), NULL, e);
     return err != ERR_NONE ? err : insert_placement(db, b, e);
 }
 
@@ -197,7 +202,7 @@ static enum err birth(struct db *db, void *context, struct error *e)
     if (err == ERR_NONE)
         err = insert_placement(db, b, e);
     if (err == ERR_NONE && !b->own)
-        err = drop_lost(db, b, e);
+        err = drop_bad(db, b, e);
     if (err == ERR_NONE)
         err = lease_put(db, b->digest, b->principal_id, b->lease_until_us, e);
     if (err == ERR_NONE)
