@@ -95,6 +95,24 @@ def test_the_finding_is_shown(server):
         path.unlink()
 
 
+def test_a_marked_copy_is_made_again_once_there_is_a_good_one(server):
+    """Without waiting for its next check, which is days away."""
+    api = server.api()
+    bring(server, DIGEST, "cold")
+    (bad,) = (server.data / "cold" / "sha256").rglob(DIGEST + ".*")
+    spoil(bad)
+    server.is_damaged = True
+    api.post("/scrub", {"sha256": DIGEST}, expect=202)
+    wait_until(lambda: api.get("/scrub").json()["damaged"] == 1, 30, "it is marked")
+    assert api.get("/scrub").json()["due"] == 0
+    api.put_blob(DATA)
+    wait_until(lambda: api.get("/scrub").json()["healed"] == 1, 30, "it is made again")
+    settle(server)
+    (made,) = (server.data / "cold" / "sha256").rglob(DIGEST + ".*")
+    assert made != bad and made.read_bytes() == DATA  # noise is stored as it is
+    assert api.get("/scrub").json()["damaged"] == 0
+
+
 def test_more_copies_than_are_asked_for_at_once(server):
     """Rows alone: copies that were dropped a moment ago, as far as the scrub can tell."""
     server.database.rows(
