@@ -8,6 +8,7 @@ migrations = \
     %D%/0004_tiers.sql \
     %D%/0005_policy.sql \
     %D%/0006_gc.sql \
+    %D%/0007_scrub.sql \
     $(NULL)
 EXTRA_DIST += $(migrations)
 

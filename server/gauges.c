@@ -67,6 +67,16 @@ static int64_t read_scrub_bad(void *app)
     return count_scrub(app).bad;
 }
 
+static int64_t read_healed(void *app)
+{
+    return count_scrub(app).healed;
+}
+
+static int64_t read_damaged(void *app)
+{
+    return count_scrub(app).damaged;
+}
+
 static int64_t read_missing(void *app)
 {
     return storage_files_missing(((struct app *)app)->storage);
@@ -143,6 +153,8 @@ void gauges_add(struct app *app)
     metrics_pull(metrics, METRIC_SCRUB_COPIES, read_scrub_copies, app);
     metrics_pull(metrics, METRIC_SCRUB_BYTES, read_scrub_bytes, app);
     metrics_pull(metrics, METRIC_SCRUB_BAD, read_scrub_bad, app);
+    metrics_pull(metrics, METRIC_COPIES_HEALED, read_healed, app);
+    metrics_pull(metrics, METRIC_COPIES_DAMAGED, read_damaged, app);
     metrics_pull(metrics, METRIC_GC_BLOBS, read_gc_blobs, app);
     metrics_pull(metrics, METRIC_GC_BYTES, read_gc_bytes, app);
     metrics_pull(metrics, METRIC_FILES_MISSING, read_missing, app);

@@ -64,16 +64,35 @@ enum err lease_put(struct db *db, const struct digest *digest, int64_t principal
 }
 
 struct taking {
+    struct storage *storage;
     struct blob *blob;
     bool found;
     int64_t principal_id;
     int64_t until_us;
 };
 
+// Where all copies are damaged the bytes are wanted again.
+static enum err has_good_copy(struct db *db, const struct taking *t, bool *has,
+                              struct error *e)
+{
+    static const char sql[] =
+        "SELECT 1 FROM placements WHERE sha256 = $1 AND node_id IN (0, $2)"
+        " AND state = 'ready' AND NOT damaged LIMIT 1";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(
+        db, sql,
+        DB_PARAMS(DB_DIGEST(&t->blob->digest), DB_INT(t->storage->options.node)), &rows,
+        e);
+    *has = err == ERR_NONE && db_rows(rows) > 0;
+    return err;
+}
+
 static enum err take(struct db *db, void *context, struct error *e)
 {
     struct taking *t = context;
     enum err err = blob_lock_all(db, t->blob, &t->found, 1, e);
+    if (err == ERR_NONE && t->found)
+        err = has_good_copy(db, t, &t->found, e);
     if (err != ERR_NONE || !t->found)
         return err;
     return lease_put(db, &t->blob->digest, t->principal_id, t->until_us, e);
@@ -89,6 +108,7 @@ enum err blob_take(struct storage *storage, const struct digest *digest,
     if (err != ERR_NONE || !readable) // not known, or it is to be sent
         return err;
     struct taking taking = {
+        .storage = storage,
         .blob = blob,
         .principal_id = principal_id,
         .until_us = clock_wall_us() + storage->options.lease_s * 1000000,

@@ -23,8 +23,8 @@ enum err blob_lock_all(struct db *db, struct blob *blobs, bool *found, size_t co
 enum err lease_put(struct db *db, const struct digest *digest, int64_t principal_id,
                    int64_t until_us, struct error *e) MUST_CHECK;
 
-// Whether the blob is here with a copy that can be read; if so, `blob` is filled in and
-// the caller's lease is written.
+// Whether the blob is here with a copy that can be read and is not damaged; if so,
+// `blob` is filled in and the caller's lease is written.
 enum err blob_take(struct storage *storage, const struct digest *digest,
                    int64_t principal_id, struct blob *blob, bool *found,
                    struct error *e) MUST_CHECK;

@@ -175,9 +175,9 @@ static void report_all_lost(struct storage *storage, const struct digest *digest
             open_placement(storage, digest, p, list->size, &copy, &found, &ignored);
         if (err == ERR_NONE && found == FOUND_NOTHING) {
             report_lost(storage, digest, p, "missing, or its size differs");
-            err =
-                placement_condemn(storage, digest, p,
-                                  "its file is missing, or its size differs", &ignored);
+            err = placement_condemn(storage, digest, p,
+                                    "its file is missing, or its size differs", NULL,
+                                    &ignored);
         }
         cleanup_fd(&copy.fd);
         cold_copy_release(copy.cold);
@@ -303,8 +303,8 @@ static void blame(struct failover *f, const struct blob_failure *failure)
     struct error ignored = {0};
     if (failure->reason != ERR_COLD_UNREADABLE && failure->reason != ERR_BLOB_NOT_FOUND)
         return;
-    if (placement_condemn(f->storage, &f->digest, &bad, failure->detail, &ignored) !=
-        ERR_NONE)
+    if (placement_condemn(f->storage, &f->digest, &bad, failure->detail, NULL,
+                          &ignored) != ERR_NONE)
         log_warn("a bad copy is not marked yet", "error", ignored.detail, NULL);
     error_clear(&ignored);
 }

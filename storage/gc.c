@@ -44,13 +44,13 @@ struct collecting {
     int64_t size;
 };
 
-enum verdict {
+enum gc_verdict {
     VERDICT_NAMED,
     VERDICT_BUSY, // a move that copies has a file that no row would name any more
     VERDICT_GARBAGE,
 };
 
-static enum err judge(struct db *db, const struct digest *digest, enum verdict *verdict,
+static enum err judge(struct db *db, const struct digest *digest, enum gc_verdict *verdict,
                       struct error *e)
 {
     static const char sql[] =
@@ -98,7 +98,7 @@ static enum err collect(struct db *db, void *context, struct error *e)
     static const char done[] = "DELETE FROM gc_candidates WHERE sha256 = $1";
     struct collecting *c = context;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
-    enum verdict verdict = VERDICT_NAMED;
+    enum gc_verdict verdict = VERDICT_NAMED;
     c->deleted = false;
     enum err err = db_query(db, lock, DB_PARAMS(DB_DIGEST(c->digest)), &rows, e);
     bool here = err == ERR_NONE && db_rows(rows) == 1;

@@ -66,6 +66,8 @@ libstrata_storage_la_SOURCES = \
     %D%/s3_xml.h \
     %D%/scrub.c \
     %D%/scrub.h \
+    %D%/scrub_ask.c \
+    %D%/scrub_own.h \
     %D%/state.h \
     %D%/status.c \
     %D%/status.h \

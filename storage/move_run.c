@@ -68,7 +68,8 @@ static enum err open_source(struct attempt *a, struct placement_list *list,
             return ERR_NONE;
         }
         if (why == ERR_BLOB_NOT_FOUND)
-            why = placement_condemn(a->storage, &a->move->digest, p, "missing", e);
+            why =
+                placement_condemn(a->storage, &a->move->digest, p, "missing", NULL, e);
     }
     if (err != ERR_NONE)
         return err;
@@ -81,7 +82,7 @@ static enum err blame_source(struct attempt *a, enum err err, struct error *e)
 {
     struct error ignored = {0};
     if (chunk_reader_is_damage(err) &&
-        placement_condemn(a->storage, &a->move->digest, &a->source, e->detail,
+        placement_condemn(a->storage, &a->move->digest, &a->source, e->detail, NULL,
                           &ignored) != ERR_NONE)
         log_warn("a bad copy is not marked yet", "error", ignored.detail, NULL);
     error_clear(&ignored);

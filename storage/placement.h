@@ -40,7 +40,7 @@ struct placement_birth {
     const struct chain *chain;
     int64_t lease_until_us;
     bool own;        // out: the upload's file is the blob's; otherwise it is removed
-    bool replaced;   // out: a placement whose file was lost has given way
+    bool replaced;   // out: a bad placement has given way
     enum tier asked; // out: where the client wants it
     bool moves;      // out: a move to the tier that was asked for has begun
 };

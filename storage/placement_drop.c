@@ -157,8 +157,7 @@ struct condemning {
     const struct digest *digest;
     const struct placement *placement;
     const char *why;
-    bool gone;   // it was dropped by others meanwhile
-    bool healed; // another copy is left, and a move has begun
+    enum verdict verdict;
 };
 
 static enum err mark_damaged(struct db *db, int64_t id, struct error *e)
@@ -179,38 +178,50 @@ static enum err put_event(struct db *db, const struct condemning *c, struct erro
 {
     char hex[DIGEST_HEX_SIZE];
     digest_format(c->digest, hex);
-    return storage_event_put(db, c->healed ? "blob.healing" : "blob.damaged", hex,
-                             json_pack("{s:s, s:s, s:I}", "tier",
-                                       tier_name(c->placement->tier), "why", c->why,
-                                       "placement", (json_int_t)c->placement->id),
-                             e);
+    return storage_event_put(
+        db, c->verdict == VERDICT_HEALING ? "blob.healing" : "blob.damaged", hex,
+        json_pack("{s:s, s:s, s:I}", "tier", tier_name(c->placement->tier), "why",
+                  c->why, "placement", (json_int_t)c->placement->id),
+        e);
+}
+
+static enum verdict judge(const struct placement_states *states, int64_t id)
+{
+    bool found = false, was_damaged = false, has_other = false;
+    for (int i = 0; i < states->count; i++) {
+        const struct placement_state *s = &states->all[i];
+        if (s->id == id) {
+            found = s->ready;
+            was_damaged = s->damaged;
+        } else if (s->ready && !s->damaged) {
+            has_other = true;
+        }
+    }
+    if (!found)
+        return VERDICT_GONE;
+    if (has_other)
+        return VERDICT_HEALING;
+    return was_damaged ? VERDICT_KNOWN : VERDICT_MARKED;
 }
 
 static enum err condemn(struct db *db, void *context, struct error *e)
 {
     struct condemning *c = context;
     struct placement_states states;
+    c->verdict = VERDICT_GONE;
     enum err err = placement_lock_all(db, c->storage, c->digest, &states, e);
-    bool found = false, was_damaged = false;
-    c->healed = c->gone = false;
-    for (int i = 0; err == ERR_NONE && i < states.count; i++) {
-        const struct placement_state *s = &states.all[i];
-        if (s->id == c->placement->id) {
-            found = s->ready;
-            was_damaged = s->damaged;
-        } else if (s->ready && !s->damaged) {
-            c->healed = true;
-        }
-    }
-    c->gone = !found || (was_damaged && !c->healed); // or known already
-    if (err != ERR_NONE || c->gone)
+    if (err != ERR_NONE)
         return err;
-    if (c->healed)
+    c->verdict = judge(&states, c->placement->id);
+    if (c->verdict == VERDICT_HEALING) {
         err = placement_mark_dropping(db, c->placement->id, e);
-    else
+        if (err == ERR_NONE)
+            err = begin_heal(db, c, e);
+    } else if (c->verdict == VERDICT_MARKED) {
         err = mark_damaged(db, c->placement->id, e);
-    if (err == ERR_NONE && c->healed)
-        err = begin_heal(db, c, e);
+    } else {
+        return ERR_NONE;
+    }
     return err != ERR_NONE ? err : put_event(db, c, e);
 }
 
@@ -232,17 +243,19 @@ static void keep_aside(struct storage *storage, const struct condemning *c)
 
 enum err placement_condemn(struct storage *storage, const struct digest *digest,
                            const struct placement *placement, const char *why,
-                           struct error *e)
+                           enum verdict *verdict, struct error *e)
 {
     struct condemning c = {
         .storage = storage, .digest = digest, .placement = placement, .why = why};
     enum err err = db_tx_run(storage->pool, condemn, &c, e);
-    if (err != ERR_NONE || c.gone)
+    if (verdict != NULL)
+        *verdict = err == ERR_NONE ? c.verdict : VERDICT_GONE;
+    if (err != ERR_NONE || c.verdict == VERDICT_GONE || c.verdict == VERDICT_KNOWN)
         return err;
     char hex[DIGEST_HEX_SIZE];
     digest_format(digest, hex);
     blob_copies_changed(storage, digest);
-    if (c.healed) {
+    if (c.verdict == VERDICT_HEALING) {
         log_warn("a bad copy is replaced from another", "sha256", hex, "tier",
                  tier_name(placement->tier), "why", why, NULL);
         atomic_fetch_add(&storage->copies_healed, 1);

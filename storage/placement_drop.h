@@ -39,9 +39,12 @@ enum err placement_remove_dropped(struct storage *storage, const struct digest *
 // long enough ago (invariant 6).
 enum err placement_reap(struct storage *storage, struct error *e) MUST_CHECK;
 
+// What came of condemning: it is no copy any more, it was marked before and there still
+// is no other, it is made again, or it is marked now.
+enum verdict { VERDICT_GONE, VERDICT_KNOWN, VERDICT_HEALING, VERDICT_MARKED };
 // A copy was found missing or with other bytes than it should have. Where another good
 // copy is left, it goes and a move makes it again; otherwise it is marked as damaged.
-// An event and a log line say so either way.
+// An event and a log line say so either way. `verdict` may be NULL.
 enum err placement_condemn(struct storage *storage, const struct digest *digest,
                            const struct placement *placement, const char *why,
-                           struct error *e) MUST_CHECK;
+                           enum verdict *verdict, struct error *e) MUST_CHECK;

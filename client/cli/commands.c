@@ -113,6 +113,12 @@ static const struct option_spec gc_options[] = {
     END,
 };
 
+static const struct option_spec scrub_options[] = {
+    VALUE("tier", 't', "TIER", "only copies on this tier: hot, warm or cold"),
+    FLAG("wait", 'w', "until they were checked, and say what was found"),
+    END,
+};
+
 static const char move_details[] =
     "A promotion adds copies and keeps those below; a demotion drops those above. The\n"
     "bytes stay there against rules and heat for a day (the server's `move_hold`). "
@@ -241,6 +247,14 @@ const struct command commands[] = {
      "with "
      "their files.",
      gc_options, 0, 0, cmd_gc},
+    {"scrub", "", "Show what the scrub checks and has found", NULL, NULL, 0, 0,
+     cmd_scrub},
+    {"scrub start", "[SHA256]", "Check a blob's copies now, or all",
+     "The server does so by itself within `scrub_interval`, no faster than\n"
+     "`scrub_bandwidth`. A bad copy is made again from a good one; --wait ends with "
+     "the\n"
+     "status of damaged bytes when there are copies that could not be.",
+     scrub_options, 0, 1, cmd_scrub_start},
     {"tokens ls", "", "List tokens", NULL, NULL, 0, 0, cmd_tokens_ls},
     {"tokens create", "PRINCIPAL", "Create a token, whose secret is shown this once",
      NULL, token_options, 1, 1, cmd_tokens_create},

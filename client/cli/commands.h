@@ -22,6 +22,8 @@ command_fn cmd_pull, cmd_verify, cmd_cat;
 // cmd_registry.c
 command_fn cmd_ls, cmd_show, cmd_tensors, cmd_rm, cmd_alias_set, cmd_alias_rm,
     cmd_alias_history;
+// cmd_scrub.c
+command_fn cmd_scrub, cmd_scrub_start;
 // cmd_tiers.c
 command_fn cmd_tiers, cmd_placements, cmd_pin, cmd_pin_ls, cmd_pin_rm,
     cmd_tier_rules_get, cmd_tier_rules_set, cmd_tier_rules_history;

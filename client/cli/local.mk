@@ -12,6 +12,7 @@ libstrata_cli_la_SOURCES = \
     %D%/cmd_publish.c \
     %D%/cmd_pull.c \
     %D%/cmd_registry.c \
+    %D%/cmd_scrub.c \
     %D%/cmd_tiers.c \
     %D%/commands.c \
     %D%/commands.h \

@@ -67,6 +67,15 @@ enum strata_status strata_gc_get(struct strata_client *client, char **json,
 enum strata_status strata_gc_run(struct strata_client *client, bool dry_run,
                                  char **json, struct strata_error *e);
 
+// What the scrub does and has found.
+enum strata_status strata_scrub_get(struct strata_client *client, char **json,
+                                    struct strata_error *e);
+// Has copies checked now: of one blob (NULL: of all), on one tier (NULL: on all). The
+// answer is {"due"}.
+enum strata_status strata_scrub_start(struct strata_client *client, const char *sha256,
+                                      const char *tier, char **json,
+                                      struct strata_error *e);
+
 #ifdef __cplusplus
 }
 #endif

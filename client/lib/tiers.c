@@ -221,3 +221,25 @@ enum strata_status strata_gc_run(struct strata_client *client, bool dry_run,
     AUTO_JSON json_t *body = json_pack("{s:b}", "dry_run", dry_run);
     return post(client, "/api/v1/gc", body, dry_run ? "blobs" : "run", false, json, e);
 }
+
+// ---- scrub -------------------------------------------------------------------------
+
+enum strata_status strata_scrub_get(struct strata_client *client, char **json,
+                                    struct strata_error *e)
+{
+    return get(client, "/api/v1/scrub", "state", json, e);
+}
+
+enum strata_status strata_scrub_start(struct strata_client *client, const char *sha256,
+                                      const char *tier, char **json,
+                                      struct strata_error *e)
+{
+    *json = NULL;
+    enum strata_status status = sha256 != NULL ? check_digest(sha256, e) : STRATA_OK;
+    if (status != STRATA_OK)
+        return status;
+    AUTO_JSON json_t *body = json_pack("{s:s*, s:s*}", "sha256", sha256, "tier", tier);
+    if (body == NULL)
+        return fail_set(e, STRATA_USAGE, "the tier is not UTF-8");
+    return post(client, "/api/v1/scrub", body, "due", false, json, e);
+}

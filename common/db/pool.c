@@ -95,8 +95,8 @@ static enum err connect_new(struct db_pool *pool, struct db **out, struct error 
 }
 
 // A server that went away has closed the socket or left a last message in it; the close
-// may come after the message. A connection at rest has nothing else to say that is worth
-// keeping it for: a change of parameters costs it once.
+// may come after the message. A connection at rest has nothing else to say that is
+// worth keeping it for: a change of parameters costs it once.
 static bool is_alive(struct db *db)
 {
     struct pollfd p = {.fd = PQsocket(db->connection), .events = POLLIN};

@@ -58,6 +58,8 @@ libstrata_server_la_SOURCES += \
     %D%/role.h \
     %D%/route.h \
     %D%/routes.c \
+    %D%/scrub.c \
+    %D%/scrub.h \
     %D%/tensors.c \
     %D%/tensors.h \
     %D%/tier_field.c \

@@ -11,6 +11,7 @@
 #include "server/api/prefetch.h"
 #include "server/api/publish.h"
 #include "server/api/route.h"
+#include "server/api/scrub.h"
 #include "server/api/tensors.h"
 #include "server/api/tier_rules.h"
 #include "server/api/tiers.h"
@@ -76,6 +77,10 @@ const struct route routes[] = {
     READ(API "/gc", ROLE_READER, NULL, gc_get_handler),
     {"POST", API "/gc", ROLE_MAINTAINER, BODY_JSON_OPTIONAL, 0, NULL, gc_run_handler,
      NULL},
+
+    READ(API "/scrub", ROLE_READER, NULL, scrub_get_handler),
+    {"POST", API "/scrub", ROLE_MAINTAINER, BODY_JSON_OPTIONAL, 0, NULL,
+     scrub_start_handler, NULL},
 
     READ(API "/models", ROLE_READER, PAGE, models_list_handler),
     JSON("POST", API "/models", ROLE_PUBLISHER, 0, model_create_handler),

@@ -24,6 +24,7 @@
 #include "server/api/pins.h"
 #include "server/api/prefetch.h"
 #include "server/api/publish_parse.h"
+#include "server/api/scrub.h"
 #include "server/api/tier_rules.h"
 #include "server/api/tokens.h"
 #include "server/api/uploads.h"
@@ -228,6 +229,12 @@ static enum err gc_run(const json_t *body, struct error *e)
     return gc_run_parse(body, &run, e);
 }
 
+static enum err scrub_start(const json_t *body, struct error *e)
+{
+    struct scrub_body asked;
+    return scrub_start_parse(body, &asked, e);
+}
+
 #define MODEL "/api/v1/models/{ns}/{name}"
 #define VERSION MODEL "/versions/{ref}"
 
@@ -245,6 +252,7 @@ static const struct row {
     {'f', "POST", "/api/v1/prefetch", prefetch_body},
     {'r', "PUT", "/api/v1/tier-rules", tier_rules_put_parse},
     {'g', "POST", "/api/v1/gc", gc_run},
+    {'b', "POST", "/api/v1/scrub", scrub_start},
     {'m', "POST", "/api/v1/models", model_create},
     {'M', "PATCH", MODEL, model_patch},
     {'p', "POST", MODEL "/versions", version_publish_body},

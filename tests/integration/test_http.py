@@ -25,6 +25,7 @@ GETS = {
     "/api/v1/tier-rules": "/tier-rules",
     "/api/v1/tier-rules/history": "/tier-rules/history",
     "/api/v1/gc": "/gc",
+    "/api/v1/scrub": "/scrub",
     "/api/v1/uploads/{id}": "/uploads/{upload}",
     "/api/v1/models": "/models",
     "/api/v1/models/{ns}/{name}": "/models/acme/net",

@@ -46,6 +46,8 @@ CASES = {
     ("GET", "/tier-rules/history"): ("/tier-rules/history", None, (200,)),
     ("GET", "/gc"): ("/gc", None, (200,)),
     ("POST", "/gc"): ("/gc", {"dry_run": True}, (200,)),
+    ("GET", "/scrub"): ("/scrub", None, (200,)),
+    ("POST", "/scrub"): ("/scrub", {"tier": "hot"}, (202,)),
     ("GET", "/models"): ("/models", None, (200,)),
     ("POST", "/models"): ("/models", {"model": "acme/net"}, (409,)),
     ("GET", "/models/{ns}/{name}"): ("/models/acme/net", None, (200,)),
