@@ -50,8 +50,8 @@ enum gc_verdict {
     VERDICT_GARBAGE,
 };
 
-static enum err judge(struct db *db, const struct digest *digest, enum gc_verdict *verdict,
-                      struct error *e)
+static enum err judge(struct db *db, const struct digest *digest,
+                      enum gc_verdict *verdict, struct error *e)
 {
     static const char sql[] =
         "SELECT EXISTS (SELECT 1 FROM placements p WHERE p.sha256 = b.sha256"
