@@ -51,8 +51,8 @@ static enum err take_encoding(struct cold_copy *copy,
         return err != ERR_NONE ? err : check_layout(copy, e);
     }
     if (strcmp(options->encoding, "raw") != 0)
-        return error_set(e, ERR_COLD_UNREADABLE, "the encoding %s is not known",
-                         options->encoding);
+        return error_set(e, ERR_UNAVAILABLE, // of a newer stratad: no damage
+                         "the encoding %s is not known", options->encoding);
     assert(options->chain != NULL);
     if (options->stored_size != options->size)
         return error_set(e, ERR_COLD_UNREADABLE,

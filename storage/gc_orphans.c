@@ -109,7 +109,9 @@ static enum err visit(void *context, const struct tier_found *found, struct erro
 static enum err search_tier(struct search *s, struct error *e)
 {
     struct tier_store *store = s->tier->store;
-    enum err err = store->ops->each(store, visit, s, e);
+    enum err err = tier_check(s->storage, s->tier, e);
+    if (err == ERR_NONE)
+        err = store->ops->each(store, visit, s, e);
     if (err == ERR_NONE)
         err = judge(s, e);
     forget(s);

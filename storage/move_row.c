@@ -244,6 +244,14 @@ enum err move_row_ready(struct storage *storage, const struct move *move,
 
 // ---- the end ----------------------------------------------------------------------
 
+// The lock waits for a COMMIT whose answer was lost; what it wrote is seen by the
+// statements after this one.
+static enum err lock_move(struct db *db, int64_t id, struct error *e)
+{
+    static const char sql[] = "SELECT 1 FROM moves WHERE id = $1 FOR UPDATE";
+    return db_query(db, sql, DB_PARAMS(DB_INT(id)), NULL, e);
+}
+
 struct ending {
     const struct move *move;
     enum move_state state;
@@ -278,11 +286,13 @@ static enum err end(struct db *db, void *context, struct error *e)
         " finished_at = CASE WHEN $2 <> 'queued' THEN now() END"
         " WHERE id = $1";
     const struct ending *n = context;
-    enum err err =
-        db_exec(db, sql,
-                DB_PARAMS(DB_INT(n->move->id), DB_TEXT(move_state_name(n->state)),
-                          DB_TEXT(n->error), DB_DOUBLE((double)n->delay_ms / 1000)),
-                NULL, e);
+    enum err err = lock_move(db, n->move->id, e);
+    if (err == ERR_NONE)
+        err = db_exec(db, sql,
+                      DB_PARAMS(DB_INT(n->move->id), DB_TEXT(move_state_name(n->state)),
+                                DB_TEXT(n->error),
+                                DB_DOUBLE((double)n->delay_ms / 1000)),
+                      NULL, e);
     return err != ERR_NONE || n->state == MOVE_QUEUED ? err : put_event(db, n, e);
 }
 
@@ -294,21 +304,44 @@ enum err move_row_end(struct storage *storage, const struct move *move,
     return db_tx_run(storage->pool, end, &ending, e);
 }
 
+// ---- copies that came to nothing --------------------------------------------------
+
+// The object, then the row.
+static enum err remove_unfinished(struct storage *storage, enum tier on,
+                                  const struct tier_key *key, int64_t size,
+                                  struct error *e)
+{
+    static const char sql[] = "DELETE FROM placements WHERE id = $1"
+                              " AND state IN ('copying', 'verifying')";
+    struct storage_tier *tier = &storage->tiers[on];
+    CLEANUP(db_release_at) struct db *db = NULL;
+    int64_t deleted = 0;
+    enum err err = tier_require(tier, e);
+    if (err == ERR_NONE)
+        err = tier->store->ops->remove(tier->store, key, e);
+    if (err == ERR_NONE)
+        err = db_acquire(storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err = db_exec(db, sql, DB_PARAMS(DB_INT(key->id)), &deleted, e);
+    if (err == ERR_NONE && deleted > 0)
+        atomic_fetch_sub(&tier->used, size);
+    return err;
+}
+
 enum err move_row_unplace(struct storage *storage, const struct move *move,
                           struct error *e)
 {
-    // The lock waits for a COMMIT whose answer was lost: is it ready after all?
-    // One move of a blob runs at a time, so that what it or another left is nobody's.
+    // Is it ready after all? One move of a blob runs at a time, so that what it or
+    // another left is nobody's.
     static const char find[] =
         "SELECT p.id FROM placements p WHERE p.sha256 = $1 AND p.tier = $2"
         " AND p.state IN ('copying', 'verifying') AND EXISTS (SELECT 1 FROM moves m"
         "  WHERE m.placement_id = p.id AND m.node_id = $3) FOR UPDATE OF p";
-    static const char sql[] = "DELETE FROM placements WHERE id = $1"
-                              " AND state IN ('copying', 'verifying')";
-    struct storage_tier *tier = &storage->tiers[move->to];
     CLEANUP(db_release_at) struct db *db = NULL;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
+    if (err == ERR_NONE)
+        err = lock_move(db, move->id, e);
     if (err == ERR_NONE)
         err = db_query(db, find,
                        DB_PARAMS(DB_DIGEST(&move->digest), DB_TEXT(tier_name(move->to)),
@@ -318,14 +351,29 @@ enum err move_row_unplace(struct storage *storage, const struct move *move,
     if (err != ERR_NONE || db_rows(rows) == 0)
         return err;
     const struct tier_key key = {.digest = move->digest, .id = db_int(rows, 0, 0)};
-    err = tier_require(tier, e);
+    return remove_unfinished(storage, move->to, &key, (int64_t)move->size, e);
+}
+
+enum err move_row_unplace_finished(struct storage *storage, struct error *e)
+{
+    static const char sql[] =
+        "SELECT p.id, p.sha256, p.tier, m.size FROM moves m JOIN placements p"
+        " ON p.id = m.placement_id WHERE m.node_id = $1 AND m.finished_at IS NOT NULL"
+        " AND p.state IN ('copying', 'verifying') ORDER BY p.id LIMIT 1000";
+    CLEANUP(db_release_at) struct db *db = NULL;
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = tier->store->ops->remove(tier->store, &key, e);
-    if (err == ERR_NONE)
-        err = db_acquire(storage->pool, &db, e);
-    if (err == ERR_NONE)
-        err = db_exec(db, sql, DB_PARAMS(DB_INT(key.id)), NULL, e);
-    if (err == ERR_NONE)
-        atomic_fetch_sub(&tier->used, (int64_t)move->size);
+        err = db_query(db, sql, DB_PARAMS(DB_INT(storage->options.node)), &rows, e);
+    db_release(steal_ptr(db));
+    for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
+        struct tier_key key = {.id = db_int(rows, i, 0)};
+        enum tier tier;
+        if (!db_digest(rows, i, 1, &key.digest) ||
+            !tier_parse(db_text(rows, i, 2), &tier) ||
+            !tier_is_online(&storage->tiers[tier]))
+            continue;
+        err = remove_unfinished(storage, tier, &key, db_int(rows, i, 3), e);
+    }
     return err;
 }

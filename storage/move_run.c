@@ -77,16 +77,20 @@ static enum err open_source(struct attempt *a, struct placement_list *list,
                      why != ERR_NONE ? ": " : "", why != ERR_NONE ? e->detail : "");
 }
 
-// A bad chunk of the source: the next attempt takes another copy, if there is one.
+// A bad chunk of the source, or none: the next attempt takes another copy, if there is
+// one.
 static enum err blame_source(struct attempt *a, enum err err, struct error *e)
 {
     struct error ignored = {0};
-    if (chunk_reader_is_damage(err) &&
+    if ((chunk_reader_is_damage(err) || err == ERR_BLOB_NOT_FOUND) &&
         placement_condemn(a->storage, &a->move->digest, &a->source, e->detail, NULL,
                           &ignored) != ERR_NONE)
         log_warn("a bad copy is not marked yet", "error", ignored.detail, NULL);
     error_clear(&ignored);
-    return err;
+    if (err != ERR_BLOB_NOT_FOUND)
+        return err;
+    return error_set(e, ERR_UNAVAILABLE, "the copy on the %s tier is missing",
+                     tier_name(a->source.tier));
 }
 
 // ---- copying ----------------------------------------------------------------------
@@ -177,9 +181,8 @@ static enum err copy(struct attempt *a, struct error *e)
         err = copy_raw(a, e);
     if (err == ERR_NONE && is_stopping(a))
         err = error_set(e, ERR_UNAVAILABLE, "cancelled");
-    if (err != ERR_NONE)
-        return blame_source(a, err, e);
-    return a->writer->ops->finish(a->writer, e);
+    return err != ERR_NONE ? blame_source(a, err, e)
+                           : a->writer->ops->finish(a->writer, e);
 }
 
 // ---- verifying --------------------------------------------------------------------
@@ -226,8 +229,8 @@ static enum err verify(struct attempt *a, struct error *e)
         .done = &a->running->done,
     };
     err = chunk_scan_verify(&scan, e);
-    if (chunk_reader_is_damage(err))
-        return error_set(e, ERR_UNAVAILABLE,
+    if (chunk_reader_is_damage(err) || err == ERR_BLOB_NOT_FOUND)
+        return error_set(e, ERR_INTERNAL,
                          "the %s tier gives back other bytes than were written: its "
                          "device or bucket is not to be trusted",
                          tier_name(a->move->to));
@@ -251,6 +254,35 @@ static enum err check_room(struct attempt *a, struct error *e)
     return err;
 }
 
+// A copy that is there already stands for the move's only if it can be seen now.
+static enum err check_target(struct attempt *a, struct error *e)
+{
+    CLEANUP(placement_list_clear) struct placement_list list = {0};
+    const struct placement *p = NULL;
+    bool found = false;
+    uint64_t size = 0;
+    enum err err = tier_require(a->target, e);
+    if (err == ERR_NONE)
+        err = placement_list_get(a->storage, &a->move->digest, &list, e);
+    for (int i = 0; err == ERR_NONE && i < list.count; i++) {
+        if (list.placements[i].tier == a->move->to)
+            p = &list.placements[i];
+    }
+    if (err != ERR_NONE || p == NULL) // move_row_ready looks for it again
+        return err;
+    const struct tier_key key = {.digest = a->move->digest, .id = p->id};
+    err = a->target->store->ops->stat(a->target->store, &key, &found, &size, e);
+    if (err != ERR_NONE || (found && size == p->stored_size && !p->damaged))
+        return err;
+    err = placement_condemn(a->storage, &a->move->digest, p,
+                            p->damaged ? "damaged" : "missing, or its size differs",
+                            NULL, e);
+    return err != ERR_NONE
+               ? err
+               : error_set(e, ERR_UNAVAILABLE, "the copy on the %s tier is bad",
+                           tier_name(a->move->to));
+}
+
 static enum err make_copy(struct attempt *a, bool *made, struct error *e)
 {
     CLEANUP(placement_list_clear) struct placement_list list = {0};
@@ -260,7 +292,7 @@ static enum err make_copy(struct attempt *a, bool *made, struct error *e)
         err = move_row_place(a->storage, a->move, &a->copy_id, &exists, e);
     *made = !exists;
     if (err != ERR_NONE || exists)
-        return err;
+        return err != ERR_NONE ? err : check_target(a, e);
     err = check_room(a, e);
     if (err == ERR_NONE)
         err = open_source(a, &list, e);
@@ -310,12 +342,13 @@ static int64_t delay_ms(const struct move *move)
     return delay < DELAY_MAXIMUM_MS ? delay : DELAY_MAXIMUM_MS;
 }
 
-// What keeps bytes safe is tried for ever.
+// What keeps bytes safe is tried for ever, and what waits for a tier or PostgreSQL that
+// is away until it is back.
 static bool is_final(const struct move *move, enum err err)
 {
     return err == ERR_BLOB_NOT_FOUND ||
-           (move->attempts >= ATTEMPTS_MAXIMUM && move->cause != MOVE_PROTECT &&
-            move->cause != MOVE_HEAL);
+           (move->attempts >= ATTEMPTS_MAXIMUM && err != ERR_UNAVAILABLE &&
+            move->cause != MOVE_PROTECT && move->cause != MOVE_HEAL);
 }
 
 static bool end(struct attempt *a, enum err err, bool stopped, struct error *why)

@@ -64,6 +64,9 @@ enum err move_row_ready(struct storage *storage, const struct move *move,
 enum err move_row_end(struct storage *storage, const struct move *move,
                       enum move_state state, const char *error, int64_t delay_ms,
                       struct error *e) MUST_CHECK;
-// What an attempt left: the file, then the row.
+// What an attempt left: the file, then the row; also that of a COMMIT whose answer was
+// lost.
 enum err move_row_unplace(struct storage *storage, const struct move *move,
                           struct error *e) MUST_CHECK;
+// The same for moves that ended while it could not be removed.
+enum err move_row_unplace_finished(struct storage *storage, struct error *e) MUST_CHECK;

@@ -144,9 +144,10 @@ static enum err drop_lost(struct db *db, struct placement_birth *b, struct error
         "SELECT id, tier, stored_size, damaged FROM placements"
         " WHERE sha256 = $1 AND tier = $3 AND node_id = $2 AND state = 'ready'"
         " FOR UPDATE";
-    // Its file, if there is one, goes with the row (placement_drop.h).
+    // Its file, if there is one, is set aside (placement_drop.h).
     static const char drop[] =
-        "UPDATE placements SET state = 'dropping', since = now() WHERE id = $1";
+        "UPDATE placements SET state = 'dropping', damaged = true, since = now()"
+        " WHERE id = $1";
     struct storage_tier *tier = &b->storage->tiers[b->tier];
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(db, find,
@@ -164,6 +165,42 @@ static enum err drop_lost(struct db *db, struct placement_birth *b, struct error
     b->replaced = true;
     err = db_exec(db, drop, DB_PARAMS(DB_INT(id)), NULL, e);
     return err != ERR_NONE ? err : insert_placement(db, b, e);
+}
+
+// Another copy has the place. It stands for the upload's bytes only if it is good; one
+// that a move is making may yet fail, so that then a good one has to be elsewhere.
+static enum err require_good_copy(struct db *db, struct placement_birth *b,
+                                  struct error *e)
+{
+    static const char sql[] =
+        "SELECT tier FROM placements WHERE sha256 = $1 AND node_id IN (0, $2)"
+        " AND state = 'ready' AND NOT damaged";
+    CLEANUP(db_result_free_at) struct db_result *rows = NULL;
+    enum err err = db_query(
+        db, sql, DB_PARAMS(DB_DIGEST(b->digest), DB_INT(b->storage->options.node)),
+        &rows, e);
+    for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
+        enum tier tier;
+        if (tier_parse(db_text(rows, i, 0), &tier) &&
+            tier_is_online(&b->storage->tiers[tier]))
+            return ERR_NONE;
+    }
+    return err != ERR_NONE
+               ? err
+               : error_set(e, ERR_UNAVAILABLE,
+                           "a copy of the blob is being made; complete it again");
+}
+
+// With the blob locked, so that no copy is condemned meanwhile.
+static enum err settle_with_other(struct db *db, struct placement_birth *b,
+                                  struct error *e)
+{
+    static const char lock[] = "SELECT 1 FROM blobs WHERE sha256 = $1"
+                               " FOR NO KEY UPDATE";
+    enum err err = db_query(db, lock, DB_PARAMS(DB_DIGEST(b->digest)), NULL, e);
+    if (err == ERR_NONE)
+        err = drop_lost(db, b, e);
+    return err != ERR_NONE || b->own ? err : require_good_copy(db, b, e);
 }
 
 static enum err finish_upload(struct db *db, struct placement_birth *b, struct error *e)
@@ -202,7 +239,7 @@ static enum err birth(struct db *db, void *context, struct error *e)
     if (err == ERR_NONE)
         err = insert_placement(db, b, e);
     if (err == ERR_NONE && !b->own)
-        err = drop_lost(db, b, e);
+        err = settle_with_other(db, b, e);
     if (err == ERR_NONE)
         err = lease_put(db, b->digest, b->principal_id, b->lease_until_us, e);
     if (err == ERR_NONE)

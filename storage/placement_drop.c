@@ -77,33 +77,58 @@ enum err placement_remove_copy(struct storage *storage, struct storage_tier *tie
     return err;
 }
 
-static enum err remove_one(struct storage *storage, const struct digest *digest,
-                           struct storage_tier *tier, int64_t id, int64_t stored_size,
+// What the device gave is kept for whoever wants to know: it may have chunks that no
+// other copy has.
+static enum err set_aside(struct storage_tier *tier, const struct tier_key *key,
+                          struct error *e)
+{
+    char name[TIER_FILE_NAME_SIZE];
+    bool is_there = false;
+    struct tier_found found = {.name = name, .is_known = true, .key = *key};
+    tier_file_name_final(&key->digest, key->id, name);
+    enum err err = tier->store->ops->stat(tier->store, key, &is_there, &found.size, e);
+    return err != ERR_NONE || !is_there
+               ? err
+               : tier->store->ops->quarantine(tier->store, &found, e);
+}
+
+struct dropped {
+    struct digest digest;
+    enum tier tier;
+    int64_t id, stored_size;
+    bool damaged;
+};
+
+static enum err remove_one(struct storage *storage, const struct dropped *d,
                            struct error *e)
 {
     static const char sql[] = "DELETE FROM placements WHERE id = $1";
-    const struct tier_key key = {.digest = *digest, .id = id};
+    struct storage_tier *tier = &storage->tiers[d->tier];
+    const struct tier_key key = {.digest = d->digest, .id = d->id};
     bool gone;
     enum err err = tier_require(tier, e);
-    blob_copies_changed(storage, digest);
-    return err != ERR_NONE
-               ? err
-               : placement_remove_copy(storage, tier, &key, stored_size, sql, &gone, e);
+    blob_copies_changed(storage, &d->digest);
+    if (err == ERR_NONE && d->damaged)
+        err = set_aside(tier, &key, e);
+    return err != ERR_NONE ? err
+                           : placement_remove_copy(storage, tier, &key, d->stored_size,
+                                                   sql, &gone, e);
 }
 
-// Rows: id, sha256, tier, stored_size.
+// Rows: id, sha256, tier, stored_size, damaged.
 static enum err remove_rows(struct storage *storage, const struct db_result *rows,
                             struct error *e)
 {
     enum err first = ERR_NONE;
     for (int i = 0; i < db_rows(rows); i++) {
-        struct digest digest;
-        enum tier tier;
-        if (!db_digest(rows, i, 1, &digest) || !tier_parse(db_text(rows, i, 2), &tier))
+        struct dropped d = {.id = db_int(rows, i, 0),
+                            .stored_size = db_int(rows, i, 3),
+                            .damaged = db_bool(rows, i, 4)};
+        if (!db_digest(rows, i, 1, &d.digest) ||
+            !tier_parse(db_text(rows, i, 2), &d.tier))
             continue;
         struct error failure = {0};
-        enum err err = remove_one(storage, &digest, &storage->tiers[tier],
-                                  db_int(rows, i, 0), db_int(rows, i, 3), &failure);
+        enum err err = remove_one(storage, &d, &failure);
         if (err != ERR_NONE && first == ERR_NONE)
             error_move(e, &failure);
         first = first == ERR_NONE ? err : first;
@@ -116,7 +141,7 @@ enum err placement_remove_dropped(struct storage *storage, const struct digest *
                                   struct error *e)
 {
     static const char sql[] =
-        "SELECT id, sha256, tier, stored_size FROM placements"
+        "SELECT id, sha256, tier, stored_size, damaged FROM placements"
         " WHERE sha256 = $1 AND node_id = $2 AND state = 'dropping'";
     CLEANUP(db_release_at) struct db *db = NULL;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
@@ -132,7 +157,7 @@ enum err placement_remove_dropped(struct storage *storage, const struct digest *
 enum err placement_reap(struct storage *storage, struct error *e)
 {
     static const char sql[] =
-        "SELECT id, sha256, tier, stored_size FROM placements"
+        "SELECT id, sha256, tier, stored_size, damaged FROM placements"
         " WHERE state = 'dropping' AND (node_id = $1 OR"
         "  node_id = 0 AND since < now() - make_interval(secs => $2))"
         " ORDER BY id LIMIT $3";
@@ -157,8 +182,35 @@ struct condemning {
     const struct digest *digest;
     const struct placement *placement;
     const char *why;
+    int64_t others[TIER_COUNT]; // copies that were seen, 0: none
     enum verdict verdict;
 };
+
+// Which of the other copies can be seen now. One on a tier that is offline, or without
+// its file, stands for nothing.
+static enum err look_at_others(struct condemning *c, struct error *e)
+{
+    CLEANUP(placement_list_clear) struct placement_list list = {0};
+    enum err err = placement_list_get(c->storage, c->digest, &list, e);
+    for (int i = 0; err == ERR_NONE && i < list.count; i++) {
+        const struct placement *p = &list.placements[i];
+        const struct tier_key key = {.digest = *c->digest, .id = p->id};
+        struct storage_tier *tier = &c->storage->tiers[p->tier];
+        struct error ignored = {0};
+        bool found = false;
+        uint64_t size = 0;
+        if (p->id != c->placement->id && !p->damaged && tier_is_online(tier) &&
+            tier->store->ops->stat(tier->store, &key, &found, &size, &ignored) ==
+                ERR_NONE &&
+            found && size == p->stored_size)
+            c->others[p->tier] = p->id;
+        error_clear(&ignored);
+    }
+    if (err != ERR_BLOB_NOT_FOUND)
+        return err;
+    error_clear(e);
+    return ERR_NONE;
+}
 
 static enum err mark_damaged(struct db *db, int64_t id, struct error *e)
 {
@@ -185,15 +237,17 @@ static enum err put_event(struct db *db, const struct condemning *c, struct erro
         e);
 }
 
-static enum verdict judge(const struct placement_states *states, int64_t id)
+static enum verdict judge(const struct condemning *c,
+                          const struct placement_states *states)
 {
+    int64_t id = c->placement->id;
     bool found = false, was_damaged = false, has_other = false;
     for (int i = 0; i < states->count; i++) {
         const struct placement_state *s = &states->all[i];
         if (s->id == id) {
             found = s->ready;
             was_damaged = s->damaged;
-        } else if (s->ready && !s->damaged) {
+        } else if (s->ready && !s->damaged && c->others[s->tier] == s->id) {
             has_other = true;
         }
     }
@@ -212,33 +266,24 @@ static enum err condemn(struct db *db, void *context, struct error *e)
     enum err err = placement_lock_all(db, c->storage, c->digest, &states, e);
     if (err != ERR_NONE)
         return err;
-    c->verdict = judge(&states, c->placement->id);
-    if (c->verdict == VERDICT_HEALING) {
-        err = placement_mark_dropping(db, c->placement->id, e);
-        if (err == ERR_NONE)
-            err = begin_heal(db, c, e);
-    } else if (c->verdict == VERDICT_MARKED) {
-        err = mark_damaged(db, c->placement->id, e);
-    } else {
+    c->verdict = judge(c, &states);
+    if (c->verdict != VERDICT_HEALING && c->verdict != VERDICT_MARKED)
         return ERR_NONE;
-    }
+    err = mark_damaged(db, c->placement->id, e);
+    if (err == ERR_NONE && c->verdict == VERDICT_HEALING)
+        err = placement_mark_dropping(db, c->placement->id, e);
+    if (err == ERR_NONE && c->verdict == VERDICT_HEALING)
+        err = begin_heal(db, c, e);
     return err != ERR_NONE ? err : put_event(db, c, e);
 }
 
-// For whoever wants to know what the device gave.
-static void keep_aside(struct storage *storage, const struct condemning *c)
+// What cannot be set aside now stays, and is tried again by placement_reap.
+static void remove_now(struct storage *storage, const struct digest *digest)
 {
-    struct storage_tier *tier = &storage->tiers[c->placement->tier];
-    char name[TIER_FILE_NAME_SIZE];
-    struct error ignored = {0};
-    tier_file_name_final(c->digest, c->placement->id, name);
-    const struct tier_found found = {
-        .name = name, .is_known = true, .key = {*c->digest, c->placement->id}};
-    if (tier_is_online(tier) &&
-        tier->store->ops->quarantine(tier->store, &found, &ignored) != ERR_NONE)
-        log_debug("a bad copy is not there to be set aside", "error", ignored.detail,
-                  NULL);
-    error_clear(&ignored);
+    struct error e = {0};
+    if (placement_remove_dropped(storage, digest, &e) != ERR_NONE)
+        log_warn("a bad copy stays for now", "error", e.detail, NULL);
+    error_clear(&e);
 }
 
 enum err placement_condemn(struct storage *storage, const struct digest *digest,
@@ -247,7 +292,12 @@ enum err placement_condemn(struct storage *storage, const struct digest *digest,
 {
     struct condemning c = {
         .storage = storage, .digest = digest, .placement = placement, .why = why};
-    enum err err = db_tx_run(storage->pool, condemn, &c, e);
+    // A tier that has become another's lacks everything, and is no reason to judge.
+    enum err err = tier_check(storage, &storage->tiers[placement->tier], e);
+    if (err == ERR_NONE)
+        err = look_at_others(&c, e);
+    if (err == ERR_NONE)
+        err = db_tx_run(storage->pool, condemn, &c, e);
     if (verdict != NULL)
         *verdict = err == ERR_NONE ? c.verdict : VERDICT_GONE;
     if (err != ERR_NONE || c.verdict == VERDICT_GONE || c.verdict == VERDICT_KNOWN)
@@ -259,11 +309,10 @@ enum err placement_condemn(struct storage *storage, const struct digest *digest,
         log_warn("a bad copy is replaced from another", "sha256", hex, "tier",
                  tier_name(placement->tier), "why", why, NULL);
         atomic_fetch_add(&storage->copies_healed, 1);
-        keep_aside(storage, &c);
         storage_wake_movers(storage);
-        return placement->tier == TIER_COLD
-                   ? ERR_NONE
-                   : placement_remove_dropped(storage, digest, e);
+        if (placement->tier != TIER_COLD)
+            remove_now(storage, digest);
+        return ERR_NONE;
     }
     log_error("the only copy of a blob is damaged", "sha256", hex, "tier",
               tier_name(placement->tier), "why", why, NULL);

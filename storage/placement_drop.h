@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How copies go: the row says `dropping`, cached descriptors are let go, the file is
-// removed, the row goes. A blob always keeps a ready copy that is not damaged
-// (invariant 3), or, if there is none, its damaged ones.
+// removed, or set aside if it is damaged, and the row goes. A blob always keeps a ready
+// copy that is not damaged (invariant 3), or, if there is none, its damaged ones.
 #pragma once
 
 #include "storage/placement.h"
@@ -43,8 +43,9 @@ enum err placement_reap(struct storage *storage, struct error *e) MUST_CHECK;
 // is no other, it is made again, or it is marked now.
 enum verdict { VERDICT_GONE, VERDICT_KNOWN, VERDICT_HEALING, VERDICT_MARKED };
 // A copy was found missing or with other bytes than it should have. Where another good
-// copy is left, it goes and a move makes it again; otherwise it is marked as damaged.
-// An event and a log line say so either way. `verdict` may be NULL.
+// copy can be seen, it goes, to quarantine, and a move makes it again; otherwise it is
+// marked as damaged. An event and a log line say so either way. `verdict` may be NULL.
+// ERR_UNAVAILABLE: its tier is away or not ours any more, and nothing was judged.
 enum err placement_condemn(struct storage *storage, const struct digest *digest,
                            const struct placement *placement, const char *why,
                            enum verdict *verdict, struct error *e) MUST_CHECK;

@@ -364,6 +364,8 @@ enum err storage_bring_online(struct storage *storage, struct storage_tier *tier
         err = repair_tier(storage, tier, e);
     if (err == ERR_NONE && atomic_load(&tier->state) == TIER_CLAIMED)
         atomic_store(&tier->state, TIER_ONLINE);
+    if (tier_is_online(tier))
+        atomic_store(&tier->was_online, true);
     return err;
 }
 

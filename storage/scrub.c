@@ -157,10 +157,18 @@ static bool is_bad(enum err err)
 // A copy that was dropped meanwhile is no finding: condemning looks at its row again,
 // and says so.
 static enum err condemn(struct scrub *s, const struct digest *digest,
-                        const struct placement *p, const char *why, struct error *e)
+                        const struct placement *p, const char *why, enum err *unread,
+                        struct error *e)
 {
     enum verdict verdict = VERDICT_GONE;
     enum err err = placement_condemn(s->storage, digest, p, why, &verdict, e);
+    if (err == ERR_UNAVAILABLE && !tier_is_online(&s->storage->tiers[p->tier])) {
+        *unread = err;
+        error_clear(e);
+        return ERR_NONE;
+    }
+    if (verdict == VERDICT_KNOWN)
+        *unread = ERR_COLD_UNREADABLE;
     if (verdict == VERDICT_HEALING || verdict == VERDICT_MARKED) {
         atomic_fetch_add(&s->bad, 1);
         show_finding(s, digest, p, verdict == VERDICT_HEALING, why);
@@ -168,7 +176,7 @@ static enum err condemn(struct scrub *s, const struct digest *digest,
     return err != ERR_NONE ? err : put_off(s, p->id, e);
 }
 
-// *unread: nothing can be said of it now.
+// *unread: nothing can be said or done of it now.
 static enum err scrub_one(struct scrub *s, const struct digest *digest,
                           const struct placement *p, enum err *unread, struct error *e)
 {
@@ -185,7 +193,7 @@ static enum err scrub_one(struct scrub *s, const struct digest *digest,
         atomic_fetch_add(&s->bytes, (int64_t)p->stored_size);
         err = note_good(s, digest, p, e);
     } else if (is_bad(err)) {
-        err = condemn(s, digest, p, why.detail, e);
+        err = condemn(s, digest, p, why.detail, unread, e);
     } else {
         *unread = err;
         log_warn("the scrub cannot read a copy now", "placement", log_number(p->id),

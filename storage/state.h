@@ -36,6 +36,7 @@ struct storage_tier {
     struct tier_file *file;   // the same as a directory; NULL: a bucket
     char *where;              // for the log
     _Atomic enum tier_state state;
+    atomic_bool was_online; // since the start
     // The tier has seen a later epoch than the database, which was restored from a
     // backup: what the database does not name may be a newer blob, so nothing is
     // removed or moved aside.
@@ -80,7 +81,13 @@ enum err tier_epoch_advance(struct storage *storage, struct error *e) MUST_CHECK
 // and nobody's (tier_claim.c).
 enum err tier_claim(struct storage *storage, struct storage_tier *tier,
                     struct error *e) MUST_CHECK;
-// Opens the root of an offline tier again (storage.c).
+// Whether a tier that is online still is ours: a bucket that was emptied or given to
+// somebody else is not one that lost its copies. When it is not: ERR_UNAVAILABLE, and
+// it is offline from then on (tier_claim.c).
+enum err tier_check(struct storage *storage, struct storage_tier *tier,
+                    struct error *e) MUST_CHECK;
+// Opens the root of an offline tier again (storage.c). A directory that was online
+// stays offline until the next start: its files are still open.
 enum err tier_reopen(struct storage_tier *tier, struct error *e) MUST_CHECK;
 // Claims and repairs it (repair.c). Also while others run, for a tier that was offline.
 enum err storage_bring_online(struct storage *storage, struct storage_tier *tier,

@@ -24,6 +24,9 @@ enum err tier_reopen(struct storage_tier *tier, struct error *e)
 {
     if (tier->store != NULL && tier->file == NULL)
         return ERR_NONE;
+    if (atomic_load(&tier->was_online))
+        return error_set(e, ERR_UNAVAILABLE,
+                         "it went away while stratad ran: mend it and restart stratad");
     struct tier_store *store = NULL;
     enum err err = tier_directory_new(tier->where, &store, e);
     if (err != ERR_NONE)

@@ -6,6 +6,7 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "storage/mover.h"
 #include "storage/tier_room.h"
 #include "storage/upload_steps.h"
 
@@ -91,8 +92,10 @@ static enum err drop_leases(struct storage *storage, struct error *e)
 static enum err forget_moves(struct storage *storage, struct error *e)
 {
     static const char sql[] =
-        "DELETE FROM moves WHERE id IN (SELECT id FROM moves"
-        " WHERE finished_at < now() - make_interval(days => $1::int) LIMIT $2)";
+        "DELETE FROM moves WHERE id IN (SELECT id FROM moves m"
+        " WHERE finished_at < now() - make_interval(days => $1::int)"
+        " AND NOT EXISTS (SELECT 1 FROM placements p WHERE p.id = m.placement_id"
+        "  AND p.state IN ('copying', 'verifying')) LIMIT $2)";
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     return err != ERR_NONE
@@ -139,21 +142,30 @@ static enum err sweep_uploads(struct storage *storage, struct error *e)
 }
 
 // A mount that was missing at start, a bucket that was away.
-static void look_at_offline(struct storage *storage)
+static void look_at_offline(struct storage *storage, struct storage_tier *tier)
+{
+    struct error e = {0};
+    enum err err = tier_reopen(tier, &e);
+    if (err == ERR_NONE)
+        err = storage_bring_online(storage, tier, &e);
+    if (err == ERR_NONE && tier_is_online(tier))
+        log_info("a tier is online again", "tier", tier_name(tier->tier), NULL);
+    else if (err != ERR_NONE)
+        log_warn("a tier stays offline", "tier", tier_name(tier->tier), "error",
+                 e.detail, NULL);
+    error_clear(&e);
+}
+
+static void look_at_tiers(struct storage *storage)
 {
     for (int i = 0; i < TIER_COUNT; i++) {
         struct storage_tier *tier = &storage->tiers[i];
-        if (tier_is_online(tier))
-            continue;
         struct error e = {0};
-        enum err err = tier_reopen(tier, &e);
-        if (err == ERR_NONE)
-            err = storage_bring_online(storage, tier, &e);
-        if (err == ERR_NONE && tier_is_online(tier))
-            log_info("a tier is online again", "tier", tier_name(tier->tier), NULL);
-        else if (err != ERR_NONE)
-            log_warn("a tier stays offline", "tier", tier_name(tier->tier), "error",
-                     e.detail, NULL);
+        if (!tier_is_online(tier))
+            look_at_offline(storage, tier);
+        else if (tier_check(storage, tier, &e) != ERR_NONE)
+            log_warn("nobody knows whose a tier is", "tier", tier_name(tier->tier),
+                     "error", e.detail, NULL);
         error_clear(&e);
     }
 }
@@ -172,9 +184,11 @@ enum err storage_sweep(struct storage *storage, struct error *e)
     upload_table_trim(storage->uploads, IDLE_MS);
     enum err err = drop_leases(storage, e);
     if (err == ERR_NONE)
+        err = move_row_unplace_finished(storage, e);
+    if (err == ERR_NONE)
         err = forget_moves(storage, e);
     if (err == ERR_NONE)
-        look_at_offline(storage);
+        look_at_tiers(storage);
     // Where the database is behind a tier, nothing is removed.
     if (err != ERR_NONE || !may_remove(storage))
         return err;

@@ -21,7 +21,8 @@ static enum err list(struct db *db, struct unprotected *all, int *count,
     static const char sql[] =
         "SELECT sha256, EXISTS (SELECT 1 FROM version_files f"
         "   WHERE f.sha256 = b.sha256), EXISTS (SELECT 1 FROM placements p"
-        "   WHERE p.sha256 = b.sha256 AND p.tier = 'cold' AND p.state = 'ready')"
+        "   WHERE p.sha256 = b.sha256 AND p.tier = 'cold' AND p.state = 'ready'"
+        "   AND NOT p.damaged)"
         " FROM blobs b WHERE protect_at <= now() ORDER BY protect_at LIMIT $1"
         " FOR NO KEY UPDATE SKIP LOCKED";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;

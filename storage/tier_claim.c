@@ -122,6 +122,24 @@ enum err tier_claim(struct storage *storage, struct storage_tier *tier, struct e
     return err;
 }
 
+enum err tier_check(struct storage *storage, struct storage_tier *tier, struct error *e)
+{
+    struct claim claim;
+    enum tier_claim verdict = TIER_CLAIM_OURS;
+    enum err err = tier_require(tier, e);
+    if (err == ERR_NONE)
+        err = read_cluster(storage, tier, &claim, e);
+    if (err == ERR_NONE)
+        err = judge(tier, &claim, &verdict, e);
+    if (err != ERR_NONE)
+        return err;
+    if (verdict == TIER_CLAIM_MISSING || verdict == TIER_CLAIM_NEW)
+        go_offline(tier, TIER_IDENTITY_FILE " has gone");
+    else if (verdict == TIER_CLAIM_FOREIGN)
+        go_offline(tier, TIER_IDENTITY_FILE " names another cluster or tier by now");
+    return tier_require(tier, e);
+}
+
 enum err tier_require(const struct storage_tier *tier, struct error *e)
 {
     if (tier_is_online(tier))
@@ -146,11 +164,15 @@ static enum err advance(struct db *db, void *context, struct error *e)
 
 // A full tier is no reason to stop: what fills it can only be removed while it runs.
 // Its epoch stays behind until there is room, as does that of one that is away.
-static void write_epoch(struct storage_tier *tier, struct tier_identity *identity)
+static void write_epoch(struct storage *storage, struct storage_tier *tier,
+                        struct tier_identity *identity)
 {
     struct error e = {0};
     put_name(tier, identity);
-    if (tier->store->ops->identity_write(tier->store, identity, &e) != ERR_NONE)
+    enum err err = tier_check(storage, tier, &e);
+    if (err == ERR_NONE)
+        err = tier->store->ops->identity_write(tier->store, identity, &e);
+    if (err != ERR_NONE)
         log_warn("the tier's epoch stays behind", "tier", tier_name(tier->tier),
                  "error", e.detail, NULL);
     error_clear(&e);
@@ -165,7 +187,7 @@ enum err tier_epoch_advance(struct storage *storage, struct error *e)
         return err;
     for (int i = 0; i < TIER_COUNT; i++) {
         if (tier_is_online(&storage->tiers[i]))
-            write_epoch(&storage->tiers[i], &identity);
+            write_epoch(storage, &storage->tiers[i], &identity);
     }
     atomic_store(&storage->epoch_at_ms, clock_monotonic_ms());
     return ERR_NONE;
