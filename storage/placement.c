@@ -144,9 +144,9 @@ static enum err drop_lost(struct db *db, struct placement_birth *b, struct error
         "SELECT id, tier, stored_size, damaged FROM placements"
         " WHERE sha256 = $1 AND tier = $3 AND node_id = $2 AND state = 'ready'"
         " FOR UPDATE";
-    // Its file, if there is one, is set aside (placement_drop.h).
+    // All that was in its file is in the upload's: nothing is to be set aside.
     static const char drop[] =
-        "UPDATE placements SET state = 'dropping', damaged = true, since = now()"
+        "UPDATE placements SET state = 'dropping', damaged = false, since = now()"
         " WHERE id = $1";
     struct storage_tier *tier = &b->storage->tiers[b->tier];
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;

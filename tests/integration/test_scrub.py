@@ -15,7 +15,7 @@ DIGEST = sha256(DATA)
 @pytest.fixture
 def server(make_server):
     """Every copy is due again after a second."""
-    return make_server(scrub_interval="1s", scrub_bandwidth=0)
+    return make_server(scrub_interval="1s", scrub_bandwidth=0, cold_delete_after="0")
 
 
 def move(api, tier):

@@ -15,7 +15,7 @@ DIGEST = sha256(DATA)
 
 @pytest.fixture
 def server(make_server):
-    server = make_server(scrub_bandwidth=0)
+    server = make_server(scrub_bandwidth=0, cold_delete_after="0")
     server.api().put_blob(DATA)
     return server
 
@@ -107,6 +107,7 @@ def test_a_marked_copy_is_made_again_once_there_is_a_good_one(server):
     assert api.get("/scrub").json()["due"] == 0
     api.put_blob(DATA)
     wait_until(lambda: api.get("/scrub").json()["healed"] == 1, 30, "it is made again")
+    wait_until(lambda: not bad.exists(), 30, "the bad one is set aside")
     settle(server)
     (made,) = (server.data / "cold" / "sha256").rglob(DIGEST + ".*")
     assert made != bad and made.read_bytes() == DATA  # noise is stored as it is
