@@ -20,7 +20,7 @@ from support.servers import Servers  # noqa: E402
 from support.stratad import Stratad  # noqa: E402
 
 KINDS = ("crash", "kill", "power", "disk", "postgres", "network",
-         "moves")
+         "moves", "move_kills")
 
 
 def parse():

@@ -24,7 +24,7 @@ def folder():
 
 
 @pytest.mark.parametrize("kind", ["crash", "kill", "power", "disk", "postgres", "network",
-                                  "moves"])
+                                  "moves", "move_kills"])
 def test_survives(kind, postgres, work_folder, template, folder, request):
     if sanitized() and kind in ("crash", "disk", "moves"):
         pytest.skip("a sanitizer's runtime must be the first that is loaded")

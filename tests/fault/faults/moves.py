@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill -9 in moves between tiers: at each system call on a tier, each statement and each
-request to a bucket, before and after it; at random moments under load. And each call on
-a tier fails once."""
+request to a bucket, before and after it. And each call on a tier fails once. At random
+moments under load: move_kills.py."""
 import errno
-import threading
 
 import requests
 from support import moves
@@ -14,14 +13,10 @@ from support.pgproxy import KillingProxy
 from support.s3proxy import KillingS3Proxy
 from support.stratad import TIERS
 
-from .load import Load
-
 POINTS_MAXIMUM = 90
 SIZE = 300_000
 LARGE = 21 << 20  # more than one part of an upload to the bucket
-BATCH = 50  # kills of one data folder
 OPTIONS = {"cold_delete_after": "1s", "policy_interval": "1h"}
-KILLED = {"cold_delete_after": "1s", "policy_interval": "200ms"}
 
 
 class Life:
@@ -96,7 +91,6 @@ def run(run):
             if not run.is_over():
                 kind(run, number)
     failing_calls(run)
-    kills(run)
 
 
 def live(one, server):
@@ -283,44 +277,3 @@ def failing_call(run, server, faults, direction, call, code):
             one.check(server)
         if not outcome.fine or not hit:
             return
-
-
-# ---- at random moments ------------------------------------------------------------------
-
-
-def kills(run):
-    """Under clients that upload, publish, move, read and delete; every other batch with a
-    bucket."""
-    left = run.only or run.pick(300, 2)
-    batch = 0
-    while left > 0 and not run.is_over():
-        batch += 1
-        count = min(left, run.pick(BATCH, 1))
-        left -= count
-        with run.servers() as servers:
-            server = (with_bucket(run, servers, **KILLED) if batch % 2 == 0
-                      else servers.make(start=False, **KILLED))
-            with run.trial(f"kills, batch {batch}", server) as outcome:
-                kill_batch(run, server.start(), f"m{run.seed}-{batch}", count)
-            server.is_damaged = not outcome.fine
-
-
-def kill_batch(run, server, tag, count):
-    kind = "a bucket" if server.bucket is not None else "folders"
-    load = Load(server, tag, large=not run.tiny, moves=True)
-    try:
-        for number in range(count):
-            load.go()
-            threading.Event().wait(run.random.uniform(0.05, 1.2))
-            server.kill()
-            load.hold()
-            run.hit(f"under load, {kind}")
-            server.start()
-            load.check()
-            if run.is_over():
-                break
-        load.finish()
-        run.say(f"moves: {tag}: {load.answers} answers, {load.moved()} moves")
-    except BaseException:
-        load.abandon()
-        raise
