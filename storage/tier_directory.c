@@ -62,8 +62,12 @@ struct directory_writer {
 static enum err fail(struct directory_writer *w, int errnum, const char *what,
                      struct error *e)
 {
+    bool is_full = errnum == ENOSPC || errnum == EDQUOT;
     w->failed = true;
-    return error_set_errno(e, errnum, "cannot %s placement %" PRId64, what, w->key.id);
+    return error_set_errno(e, errnum, "%scannot %s placement %" PRId64,
+                           is_full ? "the tier's file system is full, make room on it: "
+                                   : "",
+                           what, w->key.id);
 }
 
 static enum err put(struct directory_writer *w, const void *bytes, size_t size,
