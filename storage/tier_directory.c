@@ -411,7 +411,8 @@ static enum err directory_space(struct tier_store *store, struct tier_space *spa
         return error_set_errno(e, errno, "cannot measure the tier");
     *space = (struct tier_space){.is_limited = true,
                                  .total = (uint64_t)s.f_blocks * s.f_frsize,
-                                 .available = (uint64_t)s.f_bavail * s.f_frsize};
+                                 .available = (uint64_t)s.f_bavail * s.f_frsize,
+                                 .is_read_only = s.f_flag & ST_RDONLY};
     return ERR_NONE;
 }
 

@@ -167,7 +167,8 @@ def test_a_move_to_a_tier_that_is_read_only(on_disks, name):
     digest = server.api().put_blob(data)
     disks[name].become("ro")
     move = moves.begin(server, digest, name)
-    assert "Read-only file system" in failed(server, move)
+    assert "read-only: mount it" in failed(server, move)
+    assert states(server, digest, name) == []
     assert moves.tiers_of(server, digest) == ("hot",)
     assert disks[name].copies() == []
     assert server.api().get(f"/blobs/{digest}", expect=200).content == data
@@ -177,13 +178,28 @@ def test_a_move_to_a_tier_that_is_read_only(on_disks, name):
 
 
 @BOTH
+def test_an_upload_to_a_tier_that_is_read_only(on_disks, name):
+    """It goes elsewhere; who asked for the cold tier gets the move."""
+    server, disks = on_disks(name)
+    disks[name].become("ro")
+    data = moves.weights(SIZE, f"elsewhere {name}")
+    digest = server.api().upload(data, tier=name)
+    assert moves.tiers_of(server, digest) == ("hot" if name == "warm" else "warm",)
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == data
+    disks[name].become("rw")
+    settle(server)
+    if name == "cold":
+        assert moves.wait(server, server.database.value("SELECT id FROM moves"))
+    all_is_well(server, data, "hot" if name == "warm" else "cold")
+
+
+@BOTH
 def test_read_only_while_a_copy_is_verified(on_disks, name):
     """Nothing is written any more: the move ends."""
     server, disks = on_disks(name, move_bandwidth="16M")
     data = moves.weights(LARGE, f"verified {name}")
     digest = server.api().put_blob(data)
     move = moves.begin(server, digest, name)
-    disks[name].become("rw")
     wait_until(lambda: moves.show(server, move)["state"] == "verifying", 40, "verifies")
     disks[name].become("ro")
     assert moves.wait(server, move, 60)["state"] == "done"
