@@ -106,8 +106,8 @@ enum err s3_object_head(struct s3_client *client, const char *key, bool *found,
 
 // ---- reading ----------------------------------------------------------------------
 
-// The answer does not matter: 202 is a beginning, 409 that it has begun.
-static void ask_back(struct s3_client *client, const char *key)
+// 202: it has begun; 409: it had before.
+static enum err ask_back(struct s3_client *client, const char *key, struct error *e)
 {
     static const char body[] =
         "<RestoreRequest "
@@ -115,15 +115,19 @@ static void ask_back(struct s3_client *client, const char *key)
         "<GlacierJobParameters><Tier>Standard</Tier></GlacierJobParameters>"
         "</RestoreRequest>";
     CLEANUP(s3_answer_clear) struct s3_answer answer = {0};
-    struct error e = {0};
+    CLEANUP(error_clear) struct error refused = {0};
     struct s3_request request = {.method = "POST",
                                  .key = key,
                                  .query = "restore=",
                                  .body = body,
                                  .body_size = sizeof body - 1};
-    if (s3_client_run(client, &request, &answer, &e) != ERR_NONE)
-        log_debug("the bucket does not restore", "error", e.detail, NULL);
-    error_clear(&e);
+    bool asked = s3_client_run(client, &request, &answer, &refused) == ERR_NONE ||
+                 strcmp(answer.failure.code, "RestoreAlreadyInProgress") == 0;
+    return error_set(e, ERR_ARCHIVED,
+                     "the copy is in an archive class (403 InvalidObjectState), and "
+                     "the bucket %s%s",
+                     asked ? "was asked to bring it back" : "does not bring it back: ",
+                     asked ? "" : refused.detail);
 }
 
 enum err s3_object_read(struct s3_client *client, const char *key, uint64_t offset,
@@ -135,9 +139,7 @@ enum err s3_object_read(struct s3_client *client, const char *key, uint64_t offs
     if (size == 0)
         return ERR_NONE;
     enum err err = s3_client_run(client, &request, &answer, e);
-    if (err == ERR_ARCHIVED)
-        ask_back(client, key);
-    return err;
+    return err == ERR_ARCHIVED ? ask_back(client, key, e) : err;
 }
 
 enum err s3_object_get(struct s3_client *client, const char *key, struct buf *text,

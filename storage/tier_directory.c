@@ -62,8 +62,12 @@ struct directory_writer {
 static enum err fail(struct directory_writer *w, int errnum, const char *what,
                      struct error *e)
 {
+    bool is_full = errnum == ENOSPC || errnum == EDQUOT;
     w->failed = true;
-    return error_set_errno(e, errnum, "cannot %s placement %" PRId64, what, w->key.id);
+    return error_set_errno(e, errnum, "%scannot %s placement %" PRId64,
+                           is_full ? "the tier's file system is full, make room on it: "
+                                   : "",
+                           what, w->key.id);
 }
 
 static enum err put(struct directory_writer *w, const void *bytes, size_t size,
@@ -407,7 +411,8 @@ static enum err directory_space(struct tier_store *store, struct tier_space *spa
         return error_set_errno(e, errno, "cannot measure the tier");
     *space = (struct tier_space){.is_limited = true,
                                  .total = (uint64_t)s.f_blocks * s.f_frsize,
-                                 .available = (uint64_t)s.f_bavail * s.f_frsize};
+                                 .available = (uint64_t)s.f_bavail * s.f_frsize,
+                                 .is_read_only = s.f_flag & ST_RDONLY};
     return ERR_NONE;
 }
 

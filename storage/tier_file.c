@@ -248,11 +248,21 @@ enum err tier_file_unpublish(struct tier_file *tier, const struct digest *digest
     return err;
 }
 
+static bool is_there(struct tier_file *tier, const char *name)
+{
+    struct stat s;
+    return fstatat(tier->fd, name, &s, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 static enum err unlink_one(struct tier_file *tier, const char *name, const char *folder,
                            struct error *e)
 {
-    if (unlinkat(tier->fd, name, 0) != 0 && errno != ENOENT)
-        return error_set_errno(e, errno, "cannot remove %s/%s", tier->root, name);
+    if (unlinkat(tier->fd, name, 0) != 0 && errno != ENOENT) {
+        int errnum = errno;
+        // A read-only file system refuses before it looks.
+        if (errnum != EROFS || is_there(tier, name))
+            return error_set_errno(e, errnum, "cannot remove %s/%s", tier->root, name);
+    }
     return sync_folder(tier, folder, e);
 }
 

@@ -16,6 +16,11 @@ static enum err measure(struct storage_tier *tier,
 {
     struct tier_space space;
     enum err err = tier->store->ops->space(tier->store, &space, e);
+    if (err == ERR_NONE && space.is_read_only)
+        err = error_set(e, ERR_UNAVAILABLE,
+                        "the file system of the %s tier is read-only: mount it so that "
+                        "it can be written",
+                        tier_name(tier->tier));
     if (err != ERR_NONE)
         return err;
     int64_t reserved = reserve ? atomic_load(&tier->reserved) : 0;
@@ -56,6 +61,10 @@ static enum err fits(struct storage *storage, enum tier which, uint64_t size,
         return ERR_NONE;
     uint64_t room = 0;
     enum err err = tier_room(tier, &storage->options, reserve, &room, e);
+    if (err == ERR_UNAVAILABLE) {
+        error_clear(e); // as if it were offline
+        return ERR_NONE;
+    }
     choice->any_online = true;
     if (room > choice->most)
         choice->most = room;
@@ -84,7 +93,8 @@ enum err tier_room_choose(struct storage *storage, enum tier wanted, uint64_t si
     if (err != ERR_NONE || yes)
         return err;
     if (!choice.any_online)
-        return error_set(e, ERR_UNAVAILABLE, "no tier that takes uploads is online");
+        return error_set(e, ERR_UNAVAILABLE,
+                         "no tier that takes uploads is online and can be written");
     return error_set(e, ERR_INSUFFICIENT_STORAGE,
                      "%" PRIu64 " bytes do not fit: the most that is left on a tier is "
                      "%" PRIu64,

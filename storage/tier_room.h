@@ -6,7 +6,8 @@
 #include "storage/state.h"
 
 // Bytes that may still be written to the tier, UINT64_MAX when nobody knows an end;
-// `reserve`: what unfinished uploads may yet write is theirs.
+// `reserve`: what unfinished uploads may yet write is theirs. ERR_UNAVAILABLE: its file
+// system is read-only.
 enum err tier_room(struct storage_tier *tier, const struct storage_options *options,
                    bool reserve, uint64_t *room, struct error *e) MUST_CHECK;
 // The same for a copy of `size` bytes that the tier's `used` counts already.
@@ -15,7 +16,7 @@ enum err tier_room_of_copy(struct storage_tier *tier,
                            uint64_t *room, struct error *e) MUST_CHECK;
 // Where an upload of `size` bytes begins: `wanted`, or another tier with room, the cold
 // one last. ERR_INSUFFICIENT_STORAGE when every tier is full, ERR_UNAVAILABLE when
-// none is online.
+// none is online and can be written.
 enum err tier_room_choose(struct storage *storage, enum tier wanted, uint64_t size,
                           enum tier *tier, struct error *e) MUST_CHECK;
 // Counts anew what the rows name on each tier.

@@ -38,6 +38,7 @@ struct tier_space {
     bool is_limited;    // false: nobody knows an end, as of a bucket
     uint64_t total;     // bytes of the file system
     uint64_t available; // bytes that can still be written
+    bool is_read_only;  // nothing can be written or removed for now
 };
 
 // A copy that is being written, from its first byte to its last. One thread at a time.

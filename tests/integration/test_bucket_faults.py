@@ -207,3 +207,40 @@ def test_a_bucket_that_is_away_at_the_start(server, s3_proxy):
 def tier(api, name):
     shown = api.get("/tiers", expect=200).json()["tiers"]
     return next(entry for entry in shown if entry["tier"] == name)
+
+
+# ---- archived -------------------------------------------------------------------------
+
+
+def test_a_copy_in_an_archive_class_is_brought_back(server, s3_proxy):
+    """Whoever reads it is told to come again, the bucket is asked to restore it, and the
+    copy is neither damaged nor gone; restored, it is read and the move ends."""
+    data = moves.weights(SIZE, "archived")
+    api = server.api()
+    digest = api.put_blob(data)
+    api.publish("acme/archived", {"w.safetensors": digest})
+    moves.bring(server, digest, "cold")
+    server.restart()  # what is decoded is not in memory any more
+    api = server.api()
+    s3_proxy.fault("archived", count=None, method="GET", match="sha256/")
+    restore = s3_proxy.fault("status", count=None, method="POST", match="?restore=",
+                             status=202, code="")
+    of_file = "/models/acme/archived/versions/1/files/w.safetensors"
+    for path, headers in ((f"/blobs/{digest}", {}), (of_file, {}),
+                          (f"/blobs/{digest}", {"Range": "bytes=5-9"})):
+        asked = restore.struck
+        answer = api.get(path, headers=headers, expect=202)
+        assert int(answer.headers["Retry-After"]) > 0
+        assert restore.struck > asked
+        shown = answer.json()
+        assert (shown["sha256"], shown["to"]) == (digest, "hot"), shown
+    api.head(f"/blobs/{digest}", expect=200)
+    move = int(shown["id"])
+    assert "asked to bring it back" in failed_once(server, move)
+    assert moves.tiers_of(server, digest) == ("cold",)
+    assert not server.database.value("SELECT bool_or(damaged) FROM placements")
+    assert tier(api, "cold")["state"] == "online"
+    s3_proxy.heal()
+    assert api.get(f"/blobs/{digest}", expect=200).content == data
+    assert moves.wait(server, move, 60)["state"] == "done"
+    check(server, digest, data, "hot", "cold")

@@ -180,11 +180,16 @@ def test_late_put_is_seen_as_an_orphan(tier, s3_proxy):
     assert tier.run("list") == ["0"]
 
 
-def test_archived_copy_is_asked_back(tier, s3_proxy):
+@pytest.mark.parametrize("status, code, words", [
+    (202, "", "was asked to bring it back"),
+    (409, "RestoreAlreadyInProgress", "was asked to bring it back"),
+    (403, "AccessDenied", "does not bring it back: .*403 AccessDenied"),
+])
+def test_archived_copy_is_asked_back(tier, s3_proxy, status, code, words):
     tier.write(1, 1000)
     s3_proxy.fault("archived", count=None, method="GET", match="sha256/")
-    s3_proxy.fault("status", count=None, method="POST", status=202, code="")
-    with pytest.raises(Failed, match="archived .*InvalidObjectState"):
+    s3_proxy.fault("status", count=None, method="POST", status=status, code=code)
+    with pytest.raises(Failed, match=f"archived .*InvalidObjectState.*{words}"):
         tier.read(1, 0, 1000)
     assert s3_proxy.count("GET", "sha256/") == 1
     assert s3_proxy.count("POST", "?restore=") == 1

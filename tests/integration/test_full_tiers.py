@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warm and cold tiers on file systems of their own that really fill up or become
+read-only under moves, uploads and removals: nothing is lost, what is read is read, and
+with room or a writable file system all goes on by itself."""
+import contextlib
+import shutil
+import subprocess
+
+import pytest
+
+from support import moves
+from support.chain import make_bytes, sha256
+from support.consistency import problems, settle
+from support.stratad import wait_until
+
+MIB = 1 << 20
+SIZE = 300_000
+LARGE = 20 * MIB  # more than one write, less than the file system
+OPTIONS = {"policy_interval": "1h", "cold_delete_after": "0", "purge_after": "0"}
+BOTH = pytest.mark.parametrize("name", ["warm", "cold"])
+COPIES = """
+    SELECT state FROM placements WHERE sha256 = decode(%s, 'hex') AND tier = %s"""
+
+
+def call(*command):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True)
+
+
+class Disk:
+    """A file system of 48 MiB at a tier's folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.filler = folder / "filler"
+        shutil.rmtree(folder)
+        folder.mkdir()
+        done = call("mount", "-t", "tmpfs", "-o", "size=48m", "strata-test", folder)
+        if done.returncode != 0:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+
+    def fill(self):
+        """To the last byte."""
+        with contextlib.suppress(OSError), open(self.filler, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(64 << 10))
+
+    def make_room(self):
+        self.filler.unlink()
+
+    def become(self, mode):
+        """`ro` or `rw`. Not while a file on it is open to be written: waits."""
+        wait_until(lambda: call("mount", "-o", f"remount,{mode}",
+                                self.folder).returncode == 0, what=f"it is {mode}")
+
+    def copies(self):
+        """Files of blobs, whole or half."""
+        return sorted(path for folder in ("incoming", "sha256", "quarantine")
+                      for path in (self.folder / folder).rglob("*") if path.is_file())
+
+    def unmount(self):
+        wait_until(lambda: call("umount", self.folder).returncode == 0, what="unmounted")
+
+
+@pytest.fixture
+def on_disks(make_server):
+    """`on_disks("warm", **options)`: a server, and the disks of these tiers by name."""
+    with contextlib.ExitStack() as stack:
+        def make(*names, **options):
+            server = make_server(start=False, **{**OPTIONS, **options})
+            disks = {}
+            for name in names:
+                disks[name] = Disk(server.tier_folder(name))
+                stack.callback(disks[name].unmount)
+            stack.callback(server.close)
+            server.is_damaged = True  # its files go with the mounts
+            return server.start(), disks
+
+        yield make
+
+
+def states(server, digest, name):
+    return [state for (state,) in server.database.rows(COPIES, digest, name)]
+
+
+def failed(server, move):
+    """The words of the attempt that has failed last."""
+    return wait_until(lambda: moves.show(server, move)["error"], 40, "an attempt failed")
+
+
+def all_is_well(server, data, *tiers):
+    digest = sha256(data)
+    settle(server)
+    assert moves.tiers_of(server, digest) == tiers
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == data
+    assert problems(server) == []
+
+
+# ---- full -----------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_tier_that_fills_up_in_the_middle_of_a_move(on_disks, name):
+    server, disks = on_disks(name, move_bandwidth="8M")
+    disk = disks[name]
+    data = moves.weights(LARGE, f"full {name}")
+    digest = server.api().put_blob(data)
+    move = moves.begin(server, digest, name)
+    wait_until(lambda: any(path.stat().st_size > 0 for path in disk.copies()),
+               what="it is half there")
+    disk.fill()
+    why = failed(server, move)
+    assert "No space left" in why and "make room" in why, why
+    # What fails is half made; now the room that it freed is too little, which is seen
+    # before anything is written.
+    wait_until(lambda: "give the tier more room" in moves.show(server, move)["error"],
+               what="it waits")
+    assert disk.copies() == [] and states(server, digest, name) == []
+    assert moves.show(server, move)["state"] == "queued"
+    assert moves.tiers_of(server, digest) == ("hot",)
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == data
+    disk.make_room()
+    assert moves.wait(server, move, 60)["state"] == "done"
+    all_is_well(server, data, name)
+
+
+def test_uploads_to_a_warm_tier_that_fills_up(on_disks, problem):
+    """What is under way there is refused and goes on with room; new ones go elsewhere."""
+    server, disks = on_disks("warm")
+    api = server.api()
+    begun, fresh = make_bytes(LARGE, "begun"), make_bytes(SIZE, "fresh")
+    upload = api.begin_upload(begun, tier="warm")
+    disks["warm"].fill()
+    problem(api.put_part(upload, begun, 0), 507, "insufficient-storage")
+    assert api.get(f"/uploads/{upload['id']}", expect=200).json()["received"] == []
+    api.upload(fresh, tier="warm")
+    assert moves.tiers_of(server, sha256(fresh)) == ("hot",)
+    disks["warm"].make_room()
+    for number in range(-(-LARGE // upload["part_size"])):
+        api.put_part(upload, begun, number, expect=204)
+    api.complete(upload, expect=201)
+    all_is_well(server, begun, "warm")
+
+
+def test_uploads_to_a_full_cold_tier(on_disks):
+    """They are taken, and their move to it waits."""
+    server, disks = on_disks("cold")
+    data = moves.weights(LARGE, "to cold")
+    disks["cold"].fill()
+    digest = server.api().upload(data, tier="cold")
+    assert moves.tiers_of(server, digest) == ("warm",)
+    move = server.database.value("SELECT id FROM moves")
+    assert "give the tier more room" in failed(server, move)
+    assert disks["cold"].copies() == []
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == data
+    disks["cold"].make_room()
+    assert moves.wait(server, move, 60)["state"] == "done"
+    all_is_well(server, data, "cold")
+
+
+# ---- read-only ------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_move_to_a_tier_that_is_read_only(on_disks, name):
+    server, disks = on_disks(name)
+    data = moves.weights(SIZE, f"read-only {name}")
+    digest = server.api().put_blob(data)
+    disks[name].become("ro")
+    move = moves.begin(server, digest, name)
+    assert "read-only: mount it" in failed(server, move)
+    assert states(server, digest, name) == []
+    assert moves.tiers_of(server, digest) == ("hot",)
+    assert disks[name].copies() == []
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == data
+    disks[name].become("rw")
+    assert moves.wait(server, move, 60)["state"] == "done"
+    all_is_well(server, data, name)
+
+
+@BOTH
+def test_an_upload_to_a_tier_that_is_read_only(on_disks, name):
+    """It goes elsewhere; who asked for the cold tier gets the move."""
+    server, disks = on_disks(name)
+    disks[name].become("ro")
+    data = moves.weights(SIZE, f"elsewhere {name}")
+    digest = server.api().upload(data, tier=name)
+    assert moves.tiers_of(server, digest) == ("hot" if name == "warm" else "warm",)
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == data
+    disks[name].become("rw")
+    settle(server)
+    if name == "cold":
+        assert moves.wait(server, server.database.value("SELECT id FROM moves"))
+    all_is_well(server, data, "hot" if name == "warm" else "cold")
+
+
+@BOTH
+def test_read_only_while_a_copy_is_verified(on_disks, name):
+    """Nothing is written any more: the move ends."""
+    server, disks = on_disks(name, move_bandwidth="16M")
+    data = moves.weights(LARGE, f"verified {name}")
+    digest = server.api().put_blob(data)
+    move = moves.begin(server, digest, name)
+    wait_until(lambda: moves.show(server, move)["state"] == "verifying", 40, "verifies")
+    disks[name].become("ro")
+    assert moves.wait(server, move, 60)["state"] == "done"
+    all_is_well(server, data, name)
+
+
+def test_a_demotion_from_a_tier_that_is_read_only(on_disks):
+    """The copy below is made; the one above stays until it can be removed."""
+    server, disks = on_disks("warm", "cold")
+    data = moves.weights(SIZE, "demoted")
+    digest = server.api().put_blob(data)
+    moves.bring(server, digest, "warm")
+    disks["warm"].become("ro")
+    move = moves.begin(server, digest, "cold")
+    assert "Read-only file system" in failed(server, move)
+    assert moves.tiers_of(server, digest) == ("cold",)
+    assert states(server, digest, "warm") == ["dropping"]
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == data
+    disks["warm"].become("rw")
+    assert moves.wait(server, move, 60)["state"] == "done"
+    all_is_well(server, data, "cold")
+    assert disks["warm"].copies() == []
+
+
+@BOTH
+def test_a_promotion_from_a_tier_that_is_read_only(on_disks, name):
+    """Nothing is written there."""
+    server, disks = on_disks(name)
+    data = moves.weights(SIZE, f"promoted {name}")
+    digest = server.api().put_blob(data)
+    moves.bring(server, digest, name)
+    disks[name].become("ro")
+    moves.bring(server, digest, "hot")
+    all_is_well(server, data, "hot", name)
+    disks[name].become("rw")
+
+
+@BOTH
+def test_garbage_on_a_tier_that_is_read_only(on_disks, name):
+    """It waits; garbage of the other tiers goes, and what is named is read."""
+    server, disks = on_disks(name, gc_interval="1s")
+    api = server.api()
+    kept, gone, other = (make_bytes(SIZE, f"{word} {name}") for word in ("k", "g", "o"))
+    api.publish("acme/kept", {"w": kept})
+    api.publish("acme/gone", {"w": gone, "other": other})
+    for data in (kept, gone):
+        moves.bring(server, sha256(data), name)
+    settle(server)
+    disks[name].become("ro")
+    server.database.rows("UPDATE leases SET until = now() - interval '1 hour'")
+    api.delete("/models/acme/gone/versions/1", expect=200)
+    wait_until(lambda: "Read-only" in (api.get("/gc").json()["last"] or {}).get("error", ""),
+               30, "GC says why")
+    wait_until(lambda: not [path for path in server.tier_files() if sha256(other) in path],
+               30, "other garbage goes")
+    assert len(disks[name].copies()) == 2
+    assert api.get(f"/blobs/{sha256(kept)}", expect=200).content == kept
+    assert api.get(f"/blobs/{sha256(gone)}").status_code == 404
+    # The same bytes once more are not taken for the garbage.
+    assert api.put_blob(gone) == sha256(gone)
+    assert api.get(f"/blobs/{sha256(gone)}", expect=200).content == gone
+    disks[name].become("rw")
+    wait_until(lambda: server.database.value("SELECT count(*) FROM garbage") == 0, 30,
+               "it is gone")
+    assert len(disks[name].copies()) == 1
+    all_is_well(server, kept, name)
+
+
+@BOTH
+def test_a_start_while_a_tier_is_read_only(on_disks, name):
+    """With something to remove there. What lies on it and elsewhere is read; writable, it
+    is used again."""
+    server, disks = on_disks(name)
+    there, here = moves.weights(SIZE, f"there {name}"), moves.weights(SIZE, f"here {name}")
+    api = server.api()
+    api.put_blob(here)
+    moves.bring(server, api.put_blob(there), name)
+    disks[name].become("ro")
+    move = moves.begin(server, sha256(here), name)
+    failed(server, move)
+    server.restart()
+    api = server.api()
+    assert api.get(f"/blobs/{sha256(here)}", expect=200).content == here
+    assert api.get(f"/blobs/{sha256(there)}", expect=200).content == there
+    disks[name].become("rw")
+    assert moves.wait(server, move, 90)["state"] == "done"
+    all_is_well(server, here, name)
+    all_is_well(server, there, name)
