@@ -153,6 +153,48 @@ def test_cold_reads_are_never_wrong(server, s3_proxy):
     assert server.api().get(f"/blobs/{digest}", expect=200).content == data
 
 
+def is_damaged(server):
+    return server.database.value("SELECT bool_or(damaged) FROM placements")
+
+
+DATA = {"encoded": moves.weights(SIZE, "flips"), "raw": make_bytes(SIZE, "flips")}
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_a_bit_that_flips_on_the_way_is_no_damage(server, s3_proxy, kind):
+    """The object is good: it is asked for once more, by reads and by moves."""
+    api = server.api()
+    digest = api.put_blob(DATA[kind])
+
+    def flip():
+        return s3_proxy.fault("flip", method="GET", match="sha256/", at=1000)
+
+    verifying = flip()
+    moves.bring(server, digest, "cold")
+    reading = flip()
+    assert api.get(f"/blobs/{digest}", expect=200).content == DATA[kind]
+    assert verifying.struck == reading.struck == 1
+    promoting = flip()
+    moves.bring(server, digest, "hot")
+    assert promoting.struck == 1
+    assert server.database.value("SELECT max(attempts) FROM moves") == 1
+    assert not is_damaged(server)
+    assert server.database.value("SELECT count(*) FROM events WHERE kind LIKE 'blob.damaged'") == 0
+    check(server, digest, DATA[kind], "hot", "cold")
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_bits_that_flip_each_time_are_damage(server, s3_proxy, kind):
+    digest = server.api().put_blob(DATA[kind])
+    moves.bring(server, digest, "cold")
+    s3_proxy.fault("flip", count=None, method="GET", match="sha256/", at=1000)
+    with pytest.raises((AssertionError, requests.RequestException)):
+        server.api().get(f"/blobs/{digest}", check=False, expect=200)
+    assert is_damaged(server)
+    s3_proxy.heal()
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == DATA[kind]
+
+
 # ---- away -----------------------------------------------------------------------------
 
 
