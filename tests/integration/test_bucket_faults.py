@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bucket that fails under stratad: reads are served where a copy lies, moves go on by
 themselves afterwards, and no source is dropped before its copy was read back."""
+import contextlib
 import threading
 
 import pytest
@@ -193,6 +194,44 @@ def test_bits_that_flip_each_time_are_damage(server, s3_proxy, kind):
     assert is_damaged(server)
     s3_proxy.heal()
     assert server.api().get(f"/blobs/{digest}", expect=200).content == DATA[kind]
+
+
+# ---- the end --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["read", "promotion", "demotion"])
+def test_a_bucket_that_hangs_does_not_hold_up_the_end(make_server, bucket, s3_proxy, what):
+    """What waits for it is cut once the time to drain is over; moves go on later."""
+    options = {**OPTIONS, "s3_timeout": "200s", "drain_timeout": "300ms"}
+    server = make_server(**options, **bucket.options(s3_proxy.endpoint))
+    server.bucket = bucket
+    data = moves.weights(SIZE, what)
+    digest = server.api().put_blob(data)
+    if what != "demotion":
+        moves.bring(server, digest, "cold")
+    hanging = s3_proxy.fault("hang", count=None, match="sha256/",
+                             method="PUT" if what == "demotion" else "GET")
+    if what == "read":
+        api = server.api()
+        reader = threading.Thread(target=read_quietly, args=(api, digest))
+        reader.start()
+    else:
+        move = moves.begin(server, digest, "cold" if what == "demotion" else "hot")
+    wait_until(lambda: hanging.struck, what="it hangs")
+    server.stop(seconds=10)
+    assert "stays for now" not in server.log(), "there was time to tidy up"
+    s3_proxy.heal()
+    if what == "read":
+        reader.join()
+    server.start()
+    if what != "read":
+        assert moves.wait(server, move)["state"] == "done"
+    check(server, digest, data, *{"promotion": ("hot", "cold")}.get(what, ("cold",)))
+
+
+def read_quietly(api, digest):
+    with contextlib.suppress(requests.RequestException):
+        api.get(f"/blobs/{digest}", check=False)
 
 
 # ---- away -----------------------------------------------------------------------------
