@@ -195,6 +195,12 @@ static int on_seek(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+static bool is_cancelled(const struct http_request *request)
+{
+    return request->cancel != NULL &&
+           atomic_load_explicit(request->cancel, memory_order_relaxed);
+}
+
 // libcurl's own limit of low speed looks at the mean of five seconds, and so calls a
 // connection that went silent after a burst a busy one.
 static int on_progress(void *context, curl_off_t down_total, curl_off_t down,
@@ -202,8 +208,7 @@ static int on_progress(void *context, curl_off_t down_total, curl_off_t down,
 {
     (void)down_total, (void)up_total;
     struct exchange *x = context;
-    const atomic_bool *cancel = x->request->cancel;
-    if (cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed))
+    if (is_cancelled(x->request))
         return 1;
     int64_t now_ms = clock_monotonic_ms();
     if (down + up != x->moved || x->moved_ms == 0) {
@@ -328,6 +333,13 @@ static enum err translate(CURLcode code, const struct exchange *x)
     return err;
 }
 
+static enum err not_sent(const char *why, struct error *e)
+{
+    enum err err = error_set(e, ERR_UNAVAILABLE, "%s", why);
+    error_add(e, "sent", json_false());
+    return err;
+}
+
 enum err http_pool_run(struct http_pool *pool, const struct http_request *request,
                        struct http_response *response, struct error *e)
 {
@@ -336,10 +348,11 @@ enum err http_pool_run(struct http_pool *pool, const struct http_request *reques
     buf_init(&response->body, request->response_maximum > 0 ? request->response_maximum
                                                             : DEFAULT_BODY_MAXIMUM);
     CURL *handle = handle_take(pool);
-    if (handle == NULL) {
-        enum err err = error_set(e, ERR_UNAVAILABLE, "no free connection in time");
-        error_add(e, "sent", json_false());
-        return err;
+    if (handle == NULL)
+        return not_sent("no free connection in time", e);
+    if (is_cancelled(request)) { // while it waited
+        handle_give(pool, handle);
+        return not_sent("cancelled", e);
     }
     struct exchange x = {
         .request = request,

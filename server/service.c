@@ -171,7 +171,8 @@ static enum err start_storage(struct service *s, struct error *e)
                    .credentials = given(c->s3_credentials),
                    .ca_file = given(c->s3_ca_file),
                    .connections = (unsigned)c->s3_connections,
-                   .timeout_ms = c->s3_timeout_ms},
+                   .timeout_ms = c->s3_timeout_ms,
+                   .cancel = &s->stopping},
         .prefix = c->s3_prefix,
     };
     const struct storage_options options = {

@@ -108,9 +108,7 @@ static enum err decode(struct chunk_reader *r, size_t index, void *bytes,
 {
     const struct cold_extent extent = cold_copy_extent(r->copy, index);
     struct scratch *s = scratch_take(r, extent.stored);
-    enum err err = cold_copy_read(r->copy, extent.offset, s->stored, extent.stored, e);
-    if (err == ERR_NONE)
-        err = cold_copy_check(r->copy, s->decoder, index, s->stored, bytes, e);
+    enum err err = cold_copy_get(r->copy, s->decoder, index, s->stored, bytes, e);
     scratch_give(r, s);
     return err;
 }
@@ -123,10 +121,7 @@ enum err chunk_reader_get(struct chunk_reader *r, size_t index, void *bytes,
         return ERR_NONE;
     if (r->encoded_size > 0)
         return decode(r, index, bytes, e);
-    enum err err =
-        cold_copy_read(r->copy, (uint64_t)index * CHAIN_CHUNK_SIZE, bytes, size, e);
-    return err != ERR_NONE ? err
-                           : cold_copy_check(r->copy, NULL, index, NULL, bytes, e);
+    return cold_copy_get(r->copy, NULL, index, NULL, bytes, e);
 }
 
 enum err chunk_reader_read(struct chunk_reader *r, uint64_t offset, void *bytes,

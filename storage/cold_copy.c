@@ -9,6 +9,7 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/log.h"
 
 struct cold_copy {
     atomic_uint holders;
@@ -151,4 +152,34 @@ enum err cold_copy_check(const struct cold_copy *copy, struct cold_decoder *deco
                            chain_chunk_size(copy->size, index)))
         return damaged(copy, index, "holds other bytes", e);
     return ERR_NONE;
+}
+
+static enum err read_and_check(const struct cold_copy *copy,
+                               struct cold_decoder *decoder, size_t index, void *stored,
+                               void *bytes, struct error *e)
+{
+    const struct cold_extent extent = cold_copy_extent(copy, index);
+    enum err err = cold_copy_read(copy, extent.offset, stored != NULL ? stored : bytes,
+                                  extent.stored, e);
+    return err != ERR_NONE ? err
+                           : cold_copy_check(copy, decoder, index, stored, bytes, e);
+}
+
+enum err cold_copy_get(const struct cold_copy *copy, struct cold_decoder *decoder,
+                       size_t index, void *stored, void *bytes, struct error *e)
+{
+    assert((stored != NULL) == cold_copy_is_encoded(copy));
+    enum err err = read_and_check(copy, decoder, index, stored, bytes, e);
+    if (err != ERR_COLD_UNREADABLE)
+        return err;
+    cold_copy_suspect(copy, index, e);
+    return read_and_check(copy, decoder, index, stored, bytes, e);
+}
+
+void cold_copy_suspect(const struct cold_copy *copy, size_t index, struct error *e)
+{
+    log_warn("a chunk came with other bytes and is read once more", "placement",
+             log_number(copy->id), "chunk", log_number((long long)index), "error",
+             e != NULL ? e->detail : "", NULL);
+    error_clear(e);
 }

@@ -58,3 +58,11 @@ enum err cold_copy_read(const struct cold_copy *copy, uint64_t offset, void *byt
 enum err cold_copy_check(const struct cold_copy *copy, struct cold_decoder *decoder,
                          size_t index, const void *stored, void *bytes,
                          struct error *e) MUST_CHECK;
+// Reads a chunk and checks it. `stored` has room for the extent's `stored` (encoded),
+// `bytes` for the chunk. What fails its check may have been changed on the way: it is
+// read once more before it counts as damage.
+enum err cold_copy_get(const struct cold_copy *copy, struct cold_decoder *decoder,
+                       size_t index, void *stored, void *bytes,
+                       struct error *e) MUST_CHECK;
+// For who reads once more by itself: logs the failed check and forgets it.
+void cold_copy_suspect(const struct cold_copy *copy, size_t index, struct error *e);

@@ -99,15 +99,20 @@ static struct frame *choose(struct cold_reads *reads, bool *starved)
 
 // ---- one part ---------------------------------------------------------------------
 
+// Where what is stored comes to.
+static unsigned char *room_of(const struct frame *frame)
+{
+    return frame->stored != NULL ? frame->stored : frame->bytes;
+}
+
 static enum err read_part(const struct frame *frame, unsigned part, size_t *size,
                           struct error *e)
 {
     size_t from = frame->extent.stored * part / frame->parts;
     size_t to = frame->extent.stored * (part + 1) / frame->parts;
-    unsigned char *bytes = frame->stored != NULL ? frame->stored : frame->bytes;
     *size = to - from;
-    return cold_copy_read(frame->copy, frame->extent.offset + from, bytes + from, *size,
-                          e);
+    return cold_copy_read(frame->copy, frame->extent.offset + from,
+                          room_of(frame) + from, *size, e);
 }
 
 // Those that decode at once are as many as processors, since each takes memory.
@@ -123,6 +128,22 @@ static enum err check(struct cold_reads *reads, struct frame *frame, struct erro
     reads->decoders[reads->decoders_idle++] = decoder;
     pthread_cond_signal(&reads->decoder);
     return err;
+}
+
+// Its bytes may have been changed on the way: it is read once more, in one part.
+static enum err check_again(struct cold_reads *reads, struct frame *frame,
+                            struct error *e)
+{
+    const struct cold_extent *extent = &frame->extent;
+    pthread_mutex_unlock(&reads->lock);
+    cold_copy_suspect(frame->copy, frame->index, e);
+    enum err err =
+        cold_copy_read(frame->copy, extent->offset, room_of(frame), extent->stored, e);
+    pthread_mutex_lock(&reads->lock);
+    if (err != ERR_NONE)
+        return err;
+    reads->counts.bytes += extent->stored;
+    return check(reads, frame, e);
 }
 
 static void become_ready(struct cold_reads *reads, struct frame *frame)
@@ -150,6 +171,8 @@ static struct cold_copy *end_frame(struct cold_reads *reads, struct frame *frame
     bool is_whole = frame->parts_ended == frame->parts;
     if (frame->error.code == ERR_NONE && is_whole)
         frame->error.code = check(reads, frame, &frame->error);
+    if (frame->error.code == ERR_COLD_UNREADABLE && is_whole)
+        frame->error.code = check_again(reads, frame, &frame->error);
     if (frame->error.code == ERR_NONE && !is_whole && frame->waiters > 0) {
         queue_again(reads, frame); // somebody came after it had been given up
         return NULL;

@@ -16,7 +16,8 @@
 // The first pause; each is twice as long, up to the second number.
 #define PAUSE_MS 100
 #define PAUSE_MAXIMUM_MS 5000
-#define SLEEP_MS 50 // how soon a pause sees that it is to end
+#define SLEEP_MS 50     // how soon a pause sees that it is to end
+#define TIDYING_MS 1000 // for a request that tidies up when all is to end
 // Larger bodies are signed only where nothing else protects them: a pass of SHA-256 of
 // its own costs more CPU than all the rest of an upload.
 #define SIGNED_BODY_MAXIMUM ((size_t)1 << 20)
@@ -113,12 +114,25 @@ void s3_answer_clear(struct s3_answer *answer)
     memset(&answer->failure, 0, sizeof answer->failure);
 }
 
-// ---- trying ---------------------------------------------------------------------
+// ---- deadlines ------------------------------------------------------------------
 
 static bool is_cancelled(const struct s3_client *client)
 {
     const atomic_bool *cancel = client->options.cancel;
     return cancel != NULL && atomic_load_explicit(cancel, memory_order_relaxed);
+}
+
+static void set_deadline(const struct s3_client *client, struct s3_try *try)
+{
+    const struct s3_request *request = try->request;
+    size_t size = request->range != NULL ? request->range->size : request->body_size;
+    int64_t timeout_ms = client->options.timeout_ms + (int64_t)(size >> 20) * 1000;
+    try->cancel = client->options.cancel;
+    if (size == 0 && is_cancelled(client)) {
+        timeout_ms = TIDYING_MS;
+        try->cancel = NULL;
+    }
+    try->deadline_ms = clock_monotonic_ms() + timeout_ms;
 }
 
 // False when that would pass the deadline, or all is to end.
@@ -135,6 +149,8 @@ static bool sleep_for(const struct s3_client *client, int64_t ms, int64_t deadli
     }
     return !is_cancelled(client);
 }
+
+// ---- trying ---------------------------------------------------------------------
 
 // Half of it for certain, half by chance, so that many do not come back together.
 static int64_t pause_ms(unsigned failures)
@@ -221,14 +237,11 @@ enum err s3_client_run(struct s3_client *client, const struct s3_request *reques
                        struct s3_answer *answer, struct error *e)
 {
     char hex[DIGEST_HEX_SIZE];
-    size_t size = request->range != NULL ? request->range->size : request->body_size;
     struct error own = {0};
     e = e != NULL ? e : &own;
     struct s3_try try = {.request = request,
-                         .payload = hash_body(client, request, hex),
-                         .deadline_ms = clock_monotonic_ms() +
-                                        client->options.timeout_ms +
-                                        (int64_t)(size >> 20) * 1000};
+                         .payload = hash_body(client, request, hex)};
+    set_deadline(client, &try);
     answer->tries = 0;
     for (unsigned failures = 0;; failures++) {
         size_t done = request->range != NULL ? request->range->done : 0;

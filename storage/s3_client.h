@@ -23,7 +23,9 @@ struct s3_client_options {
     const char *ca_file;     // NULL or "" = the system's
     unsigned connections;
     int64_t timeout_ms;        // a request and its retries, plus a second for each MiB
-    const atomic_bool *cancel; // NULL, or true ends all requests soon; outlives it
+    // NULL, or true ends all requests within about a second. Later ones without a body
+    // or a range, which tidy up, get that long. Outlives the client.
+    const atomic_bool *cancel;
 };
 
 struct s3_client;

@@ -282,7 +282,7 @@ static enum err send_it(struct s3_client *client, struct s3_try *try,
         .response_maximum = request->answer_maximum,
         .timeout_ms = left_ms,
         .stall_timeout_ms = stall_ms(client, try, left_ms),
-        .cancel = client->options.cancel,
+        .cancel = try->cancel,
     };
     return http_pool_run(client->pool, &http, &answer->http, e);
 }

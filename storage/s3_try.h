@@ -32,6 +32,7 @@ struct s3_try {
     const struct s3_request *request;
     const char *payload; // for the signature
     int64_t deadline_ms;
+    const atomic_bool *cancel;         // or NULL
     struct s3_credentials credentials; // to sign with; the caller's
     bool is_past_end;                  // of the object, by its Content-Range
 };

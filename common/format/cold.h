@@ -86,7 +86,8 @@ enum err cold_frame_decode(struct cold_decoder *decoder,
                            const void *stored, void *bytes, struct error *e) MUST_CHECK;
 
 // A whole copy without a database: digest, size and chain from its first frame, every
-// chunk and the whole checked against them. `read` gives bytes of the copy.
+// chunk and the whole checked against them. `read` gives bytes of the copy; where they
+// are wrong it is asked once more, as they may have been changed on the way.
 struct cold_decode_request {
     uint64_t stored_size;
     cold_read_fn *read;

@@ -142,11 +142,9 @@ static enum err get(const struct decoding *decoding, uint64_t offset, void *byte
     return decoding->request->read(decoding->request->context, offset, bytes, size, e);
 }
 
-static enum err decoding_make(void *context, void *worker, size_t index,
-                              struct error *e)
+static enum err make_once(const struct decoding *decoding, struct reader *reader,
+                          size_t index, struct error *e)
 {
-    const struct decoding *decoding = context;
-    struct reader *reader = worker;
     const struct cold_frame *frame = &decoding->layout->frames[index];
     enum err err = get(decoding, frame->offset, reader->stored, frame->stored, e);
     if (err == ERR_NONE)
@@ -156,6 +154,17 @@ static enum err decoding_make(void *context, void *worker, size_t index,
         !chain_check_chunk(&decoding->chain, index, reader->bytes, frame->size))
         err = COLD_UNREADABLE(e, "chunk %zu does not lead to the digest", index);
     return err;
+}
+
+// What `read` gave may have been changed on the way: it is asked once more.
+static enum err decoding_make(void *context, void *worker, size_t index,
+                              struct error *e)
+{
+    enum err err = make_once(context, worker, index, e);
+    if (err != ERR_COLD_UNREADABLE)
+        return err;
+    error_clear(e);
+    return make_once(context, worker, index, e);
 }
 
 static enum err decoding_emit(void *context, void *worker, size_t index,
@@ -209,13 +218,23 @@ static enum err read_layout(struct decoding *decoding, struct error *e)
     return err;
 }
 
+static enum err read_again(enum err (*part)(struct decoding *, struct error *),
+                           struct decoding *decoding, struct error *e)
+{
+    enum err err = part(decoding, e);
+    if (err != ERR_COLD_UNREADABLE)
+        return err;
+    error_clear(e);
+    return part(decoding, e);
+}
+
 enum err cold_decode(const struct cold_decode_request *request, struct digest *digest,
                      uint64_t *size, struct error *e)
 {
     CLEANUP(decoding_clear) struct decoding decoding = {.request = request};
-    enum err err = read_description(&decoding, e);
+    enum err err = read_again(read_description, &decoding, e);
     if (err == ERR_NONE)
-        err = read_layout(&decoding, e);
+        err = read_again(read_layout, &decoding, e);
     if (err != ERR_NONE)
         return err;
     const struct ordered_work work = {

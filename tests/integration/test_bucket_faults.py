@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bucket that fails under stratad: reads are served where a copy lies, moves go on by
 themselves afterwards, and no source is dropped before its copy was read back."""
+import contextlib
 import threading
 
 import pytest
@@ -151,6 +152,86 @@ def test_cold_reads_are_never_wrong(server, s3_proxy):
         pass
     s3_proxy.heal()
     assert server.api().get(f"/blobs/{digest}", expect=200).content == data
+
+
+def is_damaged(server):
+    return server.database.value("SELECT bool_or(damaged) FROM placements")
+
+
+DATA = {"encoded": moves.weights(SIZE, "flips"), "raw": make_bytes(SIZE, "flips")}
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_a_bit_that_flips_on_the_way_is_no_damage(server, s3_proxy, kind):
+    """The object is good: it is asked for once more, by reads and by moves."""
+    api = server.api()
+    digest = api.put_blob(DATA[kind])
+
+    def flip():
+        return s3_proxy.fault("flip", method="GET", match="sha256/", at=1000)
+
+    verifying = flip()
+    moves.bring(server, digest, "cold")
+    reading = flip()
+    assert api.get(f"/blobs/{digest}", expect=200).content == DATA[kind]
+    assert verifying.struck == reading.struck == 1
+    promoting = flip()
+    moves.bring(server, digest, "hot")
+    assert promoting.struck == 1
+    assert server.database.value("SELECT max(attempts) FROM moves") == 1
+    assert not is_damaged(server)
+    assert server.database.value("SELECT count(*) FROM events WHERE kind LIKE 'blob.damaged'") == 0
+    check(server, digest, DATA[kind], "hot", "cold")
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_bits_that_flip_each_time_are_damage(server, s3_proxy, kind):
+    digest = server.api().put_blob(DATA[kind])
+    moves.bring(server, digest, "cold")
+    s3_proxy.fault("flip", count=None, method="GET", match="sha256/", at=1000)
+    with pytest.raises((AssertionError, requests.RequestException)):
+        server.api().get(f"/blobs/{digest}", check=False, expect=200)
+    assert is_damaged(server)
+    s3_proxy.heal()
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == DATA[kind]
+
+
+# ---- the end --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["read", "promotion", "demotion"])
+def test_a_bucket_that_hangs_does_not_hold_up_the_end(make_server, bucket, s3_proxy, what):
+    """What waits for it is cut once the time to drain is over; moves go on later."""
+    options = {**OPTIONS, "s3_timeout": "200s", "drain_timeout": "300ms"}
+    server = make_server(**options, **bucket.options(s3_proxy.endpoint))
+    server.bucket = bucket
+    data = moves.weights(SIZE, what)
+    digest = server.api().put_blob(data)
+    if what != "demotion":
+        moves.bring(server, digest, "cold")
+    hanging = s3_proxy.fault("hang", count=None, match="sha256/",
+                             method="PUT" if what == "demotion" else "GET")
+    if what == "read":
+        api = server.api()
+        reader = threading.Thread(target=read_quietly, args=(api, digest))
+        reader.start()
+    else:
+        move = moves.begin(server, digest, "cold" if what == "demotion" else "hot")
+    wait_until(lambda: hanging.struck, what="it hangs")
+    server.stop(seconds=10)
+    assert "stays for now" not in server.log(), "there was time to tidy up"
+    s3_proxy.heal()
+    if what == "read":
+        reader.join()
+    server.start()
+    if what != "read":
+        assert moves.wait(server, move)["state"] == "done"
+    check(server, digest, data, *{"promotion": ("hot", "cold")}.get(what, ("cold",)))
+
+
+def read_quietly(api, digest):
+    with contextlib.suppress(requests.RequestException):
+        api.get(f"/blobs/{digest}", check=False)
 
 
 # ---- away -----------------------------------------------------------------------------
