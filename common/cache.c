@@ -121,14 +121,21 @@ static bool is_over(const struct cache *cache)
            (cache->options.bytes > 0 && cache->bytes > cache->options.bytes);
 }
 
-// Detaches the oldest entries until the limits hold; a list linked by `chain`.
+static struct cache_entry *detach_one(struct cache *cache, struct cache_entry *entry)
+{
+    return detach(cache, slot_of(cache, entry->hash, entry->key, entry->key_size));
+}
+
+// Detaches the oldest entries until the limits hold, and before them a new one that is
+// larger than all may be; a list linked by `chain`.
 static struct cache_entry *evict(struct cache *cache)
 {
     struct cache_entry *list = NULL;
+    size_t limit = cache->options.bytes;
+    if (limit > 0 && cache->newest != NULL && cache->newest->bytes > limit)
+        list = detach_one(cache, cache->newest);
     while (is_over(cache) && cache->oldest != NULL) {
-        struct cache_entry *oldest = cache->oldest;
-        struct cache_entry *entry = detach(
-            cache, slot_of(cache, oldest->hash, oldest->key, oldest->key_size));
+        struct cache_entry *entry = detach_one(cache, cache->oldest);
         entry->chain = list;
         list = entry;
     }

@@ -13,7 +13,7 @@ struct cache_entry;
 
 struct cache_options {
     size_t entries; // at most this many
-    size_t bytes;   // and at most this many bytes, 0 = no limit
+    size_t bytes;   // and at most this many bytes, 0 = no limit; larger is not kept
     void (*free_value)(void *value);
 };
 

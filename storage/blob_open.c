@@ -233,6 +233,12 @@ static bool is_whole(const struct blob_copy *copy)
            (fstat(copy->fd, &s) == 0 && (uint64_t)s.st_size == copy->size);
 }
 
+// Descriptors are bounded by their number.
+static size_t memory_of(const struct blob_copy *copy)
+{
+    return copy->cold != NULL ? cold_copy_memory(copy->cold) : 0;
+}
+
 // *lost: every copy that it has is known to be missing.
 static enum err find_copy(struct storage *storage, const struct digest *digest,
                           struct cache_entry **entry, bool *lost, struct error *e)
@@ -256,7 +262,7 @@ static enum err find_copy(struct storage *storage, const struct digest *digest,
     error_clear(&search.failure);
     if (err == ERR_NONE)
         *entry = cache_put(storage->descriptors, digest, sizeof *digest, search.copy,
-                           sizeof *search.copy, generation);
+                           memory_of(search.copy), generation);
     return err;
 }
 

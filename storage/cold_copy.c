@@ -121,6 +121,15 @@ bool cold_copy_is_encoded(const struct cold_copy *copy)
     return copy->layout != NULL;
 }
 
+size_t cold_copy_memory(const struct cold_copy *copy)
+{
+    size_t size = sizeof *copy + copy->chain.count * CHAIN_STATE_SIZE;
+    if (copy->layout != NULL)
+        size += sizeof *copy->layout +
+                copy->layout->count * sizeof copy->layout->frames[0];
+    return size;
+}
+
 struct cold_extent cold_copy_extent(const struct cold_copy *copy, size_t index)
 {
     if (copy->layout != NULL) {

@@ -42,6 +42,7 @@ void cold_copy_release(struct cold_copy *copy); // NULL is allowed
 int64_t cold_copy_id(const struct cold_copy *copy); // of the placement
 uint64_t cold_copy_size(const struct cold_copy *copy);
 bool cold_copy_is_encoded(const struct cold_copy *copy);
+size_t cold_copy_memory(const struct cold_copy *copy); // bytes that it takes, about
 
 // Where chunk `index` lies in the copy.
 struct cold_extent {

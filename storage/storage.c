@@ -15,6 +15,7 @@
 #include "storage/upload_table.h"
 
 #define FOLLOWERS 2
+#define COLD_COPIES_BYTES ((size_t)32 << 20) // of chains and layouts
 #define CHAINS_MAXIMUM 4096
 #define CHAINS_BYTES ((size_t)32 << 20)
 
@@ -85,7 +86,9 @@ enum err storage_open(const struct storage_options *options, struct db_pool *poo
     s->options.data_dir = s->data_dir;
     s->pool = pool;
     s->descriptors = cache_new(&(struct cache_options){
-        .entries = options->descriptor_cache, .free_value = blob_copy_free});
+        .entries = options->descriptor_cache,
+        .bytes = COLD_COPIES_BYTES,
+        .free_value = blob_copy_free});
     s->chains = cache_new(&(struct cache_options){.entries = CHAINS_MAXIMUM,
                                                   .bytes = CHAINS_BYTES,
                                                   .free_value = chain_value_free});

@@ -180,8 +180,20 @@ def test_a_bit_that_flips_on_the_way_is_no_damage(server, s3_proxy, kind):
     assert promoting.struck == 1
     assert server.database.value("SELECT max(attempts) FROM moves") == 1
     assert not is_damaged(server)
-    assert server.database.value("SELECT count(*) FROM events WHERE kind LIKE 'blob.damaged'") == 0
+    assert server.database.value("SELECT count(*) FROM events WHERE kind = 'blob.damaged'") == 0
     check(server, digest, DATA[kind], "hot", "cold")
+
+
+def test_whatever_is_read_of_an_encoded_copy_may_flip_once(server, s3_proxy):
+    """Its verification reads head and rest of the description, end and rest of the seek
+    table, and the one frame."""
+    for number in range(1, 6):
+        digest = server.api().put_blob(moves.weights(SIZE, f"request {number}"))
+        fault = s3_proxy.fault("flip", every=number, method="GET", match="sha256/")
+        moves.bring(server, digest, "cold")
+        assert fault.struck == 1
+        s3_proxy.heal()
+    assert server.database.value("SELECT max(attempts) FROM moves") == 1
 
 
 @pytest.mark.parametrize("kind", DATA)

@@ -64,7 +64,10 @@ static void keeps_to_its_bytes(void **state)
     put(cache, "b", 6);
     assert_false(has(cache, "a"));
     assert_true(has(cache, "b"));
-    put(cache, "big", 11);
+    put(cache, "big", 11); // displaces nothing
+    assert_false(has(cache, "big"));
+    assert_true(has(cache, "b"));
+    put(cache, "b", 11);
     assert_int_equal(cache_count(cache), 0);
     cache_free(cache);
 }

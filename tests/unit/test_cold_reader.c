@@ -12,6 +12,7 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "storage/cold_reader.h"
+#include "tests/unit/cold_memory.h"
 #include "tests/unit/counted_store.h"
 
 #define CHUNK ((size_t)CHAIN_CHUNK_SIZE)
@@ -384,6 +385,47 @@ static void takes_up_again_what_was_given_up(void **state)
     end(&s);
 }
 
+static size_t memory_of_encoded(struct subject *s)
+{
+    struct bytes stored = {0};
+    struct cold_encoded encoded = {0};
+    struct error e = {0};
+    struct cold_copy *copy = NULL;
+    assert_int_equal(memory_encode(s->bytes, s->size, 2, &stored, &encoded, &e),
+                     ERR_NONE);
+    s->key.id = 2;
+    counted_store_put(s->store, &s->key, stored.data, stored.size);
+    const struct cold_copy_options options = {
+        .store = &s->store->store,
+        .key = s->key,
+        .encoding = COLD_ENCODING,
+        .size = s->size,
+        .stored_size = stored.size,
+        .seek_table = encoded.seek_table,
+        .seek_table_size = encoded.seek_table_size};
+    assert_int_equal(cold_copy_new(&options, &copy, &e), ERR_NONE);
+    size_t memory = cold_copy_memory(copy);
+    cold_copy_release(copy);
+    free(encoded.seek_table);
+    bytes_clear(&stored);
+    return memory;
+}
+
+// Of all that it holds: a large blob's copy is no small thing to cache.
+static void says_how_much_memory_it_takes(void **state)
+{
+    (void)state;
+    struct subject small, large;
+    begin(&small, CHUNK, 96 * MIB);
+    begin(&large, 5 * CHUNK, 96 * MIB);
+    assert_int_equal(cold_copy_memory(large.copy) - cold_copy_memory(small.copy),
+                     4 * CHAIN_STATE_SIZE);
+    assert_int_equal(memory_of_encoded(&large) - memory_of_encoded(&small),
+                     4 * sizeof(struct cold_frame));
+    end(&small);
+    end(&large);
+}
+
 int main(void)
 {
     const struct CMUnitTest cold_reader_tests[] = {
@@ -399,6 +441,7 @@ int main(void)
         cmocka_unit_test(a_copy_that_is_gone_is_not_found),
         cmocka_unit_test(fetches_no_further_for_who_has_gone),
         cmocka_unit_test(takes_up_again_what_was_given_up),
+        cmocka_unit_test(says_how_much_memory_it_takes),
     };
     return cmocka_run_group_tests(cold_reader_tests, NULL, NULL);
 }
