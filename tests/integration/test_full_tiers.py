@@ -196,14 +196,19 @@ def test_an_upload_to_a_tier_that_is_read_only(on_disks, name):
 @BOTH
 def test_read_only_while_a_copy_is_verified(on_disks, name):
     """Nothing is written any more: the move ends."""
-    server, disks = on_disks(name, move_bandwidth="16M")
+    server, disks = on_disks(name, move_bandwidth="12M")
     data = moves.weights(LARGE, f"verified {name}")
     digest = server.api().put_blob(data)
     move = moves.begin(server, digest, name)
-    wait_until(lambda: moves.show(server, move)["state"] == "verifying", 40, "verifies")
-    disks[name].become("ro")
+    become_read_only_while_it_verifies(server, move, disks[name])
     assert moves.wait(server, move, 60)["state"] == "done"
     all_is_well(server, data, name)
+
+
+def become_read_only_while_it_verifies(server, move, disk):
+    wait_until(lambda: moves.show(server, move)["state"] == "verifying", 40, "it verifies")
+    disk.become("ro")
+    assert moves.show(server, move)["state"] == "verifying"
 
 
 def test_a_demotion_from_a_tier_that_is_read_only(on_disks):
