@@ -217,6 +217,31 @@ def test_an_upload_to_a_tier_that_is_read_only(on_disks, name):
     all_is_well(server, data, "hot" if name == "warm" else "cold")
 
 
+def test_uploads_under_way_on_a_tier_that_becomes_read_only(on_disks):
+    """What they are asked meanwhile is refused, and nothing of them is lost."""
+    server, disks = on_disks("warm")
+    api = server.api()
+    blobs = empty, sent, unwanted = [make_bytes(SIZE, f"under way {n}") for n in range(3)]
+    uploads = [api.begin_upload(data, tier="warm") for data in blobs]
+    api.put_part(uploads[1], sent, 0, expect=204)
+    server.restart()  # an open file keeps its file system from being remounted
+    api = server.api()
+    disks["warm"].become("ro")
+    gone = f"/uploads/{uploads[2]['id']}"
+    for refused in (api.put_part(uploads[0], empty, 0, check=False),
+                    api.complete(uploads[1], check=False), api.delete(gone, check=False)):
+        assert refused.status_code in (500, 503), refused.text
+        assert "Read-only file system" in refused.json()["detail"]
+    disks["warm"].become("rw")
+    api.put_part(uploads[0], empty, 0, expect=204)
+    for upload in uploads[:2]:
+        api.complete(upload, expect=201)
+    api.delete(gone, expect=204)
+    all_is_well(server, empty, "warm")
+    all_is_well(server, sent, "warm")
+    assert len(disks["warm"].copies()) == 2
+
+
 @BOTH
 def test_read_only_while_a_copy_is_verified(on_disks, name):
     """Nothing is written any more: the move ends."""
