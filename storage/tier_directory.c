@@ -124,6 +124,13 @@ static enum err writer_write(struct tier_writer *writer, const void *bytes, size
     return err;
 }
 
+static void close_files(struct directory_writer *w)
+{
+    cleanup_fd(&w->direct_fd);
+    cleanup_fd(&w->fd);
+    w->direct_fd = w->fd = -1;
+}
+
 static enum err writer_finish(struct tier_writer *writer, struct error *e)
 {
     struct directory_writer *w = (struct directory_writer *)writer;
@@ -136,6 +143,8 @@ static enum err writer_finish(struct tier_writer *writer, struct error *e)
         err = tier_file_publish(w->file, &w->key.digest, w->key.id, e);
     w->failed = err != ERR_NONE;
     w->finished = err == ERR_NONE;
+    if (w->finished) // held open it would keep its file system from a remount
+        close_files(w);
     return err;
 }
 
@@ -143,9 +152,7 @@ static void writer_free(struct tier_writer *writer)
 {
     struct directory_writer *w = (struct directory_writer *)writer;
     struct error e = {0};
-    if (w->direct_fd >= 0)
-        close(w->direct_fd);
-    close(w->fd);
+    close_files(w);
     if (!w->finished &&
         tier_file_remove(w->file, &w->key.digest, w->key.id, &e) != ERR_NONE)
         log_debug("a copy that was given up stays", "error", e.detail, NULL);

@@ -3,8 +3,10 @@
 read-only under moves, uploads and removals: nothing is lost, what is read is read, and
 with room or a writable file system all goes on by itself."""
 import contextlib
+import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +14,9 @@ from support import moves
 from support.chain import make_bytes, sha256
 from support.consistency import problems, settle
 from support.stratad import wait_until
+
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "fault"))
+from faults.disk_image import DiskImage, Refused  # noqa: E402
 
 MIB = 1 << 20
 SIZE = 300_000
@@ -74,6 +79,25 @@ def on_disks(make_server):
             stack.callback(server.close)
             server.is_damaged = True  # its files go with the mounts
             return server.start(), disks
+
+        yield make
+
+
+@pytest.fixture
+def on_image(make_server):
+    """`on_image("warm", **options)`: a server, and an ext4 image that the tier lies on."""
+    with contextlib.ExitStack() as stack:
+        def make(name, **options):
+            server = make_server(start=False, **{**OPTIONS, **options})
+            try:
+                image = DiskImage(server.folder, "image", 200)
+            except Refused as why:
+                pytest.skip(f"no ext4 can be mounted here: {why}")
+            stack.callback(image.close)
+            stack.callback(server.close)
+            server.is_damaged = True  # its files go with the image
+            server.options[f"{name}_dir"] = image.mount_point / name
+            return server.start(), image
 
         yield make
 
@@ -193,17 +217,47 @@ def test_an_upload_to_a_tier_that_is_read_only(on_disks, name):
     all_is_well(server, data, "hot" if name == "warm" else "cold")
 
 
+def test_uploads_under_way_on_a_tier_that_becomes_read_only(on_disks):
+    """What they are asked meanwhile is refused, and nothing of them is lost."""
+    server, disks = on_disks("warm")
+    api = server.api()
+    blobs = empty, sent, unwanted = [make_bytes(SIZE, f"under way {n}") for n in range(3)]
+    uploads = [api.begin_upload(data, tier="warm") for data in blobs]
+    api.put_part(uploads[1], sent, 0, expect=204)
+    server.restart()  # an open file keeps its file system from being remounted
+    api = server.api()
+    disks["warm"].become("ro")
+    gone = f"/uploads/{uploads[2]['id']}"
+    for refused in (api.put_part(uploads[0], empty, 0, check=False),
+                    api.complete(uploads[1], check=False), api.delete(gone, check=False)):
+        assert refused.status_code in (500, 503), refused.text
+        assert "Read-only file system" in refused.json()["detail"]
+    disks["warm"].become("rw")
+    api.put_part(uploads[0], empty, 0, expect=204)
+    for upload in uploads[:2]:
+        api.complete(upload, expect=201)
+    api.delete(gone, expect=204)
+    all_is_well(server, empty, "warm")
+    all_is_well(server, sent, "warm")
+    assert len(disks["warm"].copies()) == 2
+
+
 @BOTH
 def test_read_only_while_a_copy_is_verified(on_disks, name):
     """Nothing is written any more: the move ends."""
-    server, disks = on_disks(name, move_bandwidth="16M")
+    server, disks = on_disks(name, move_bandwidth="12M")
     data = moves.weights(LARGE, f"verified {name}")
     digest = server.api().put_blob(data)
     move = moves.begin(server, digest, name)
-    wait_until(lambda: moves.show(server, move)["state"] == "verifying", 40, "verifies")
-    disks[name].become("ro")
+    become_read_only_while_it_verifies(server, move, disks[name])
     assert moves.wait(server, move, 60)["state"] == "done"
     all_is_well(server, data, name)
+
+
+def become_read_only_while_it_verifies(server, move, disk):
+    wait_until(lambda: moves.show(server, move)["state"] == "verifying", 40, "it verifies")
+    disk.become("ro")
+    assert moves.show(server, move)["state"] == "verifying"
 
 
 def test_a_demotion_from_a_tier_that_is_read_only(on_disks):
@@ -235,6 +289,37 @@ def test_a_promotion_from_a_tier_that_is_read_only(on_disks, name):
     moves.bring(server, digest, "hot")
     all_is_well(server, data, "hot", name)
     disks[name].become("rw")
+
+
+@BOTH
+def test_a_disk_that_breaks_in_the_middle_of_a_move(on_image, name):
+    """The kernel makes it read-only under an open file. The half that is there waits; on
+    the repaired disk the next start removes it and the move is done."""
+    server, image = on_image(name, move_bandwidth="8M")
+    there, data = make_bytes(SIZE, f"there {name}"), moves.weights(LARGE, f"breaks {name}")
+    api = server.api()
+    moves.bring(server, api.put_blob(there), name)
+    digest = api.put_blob(data)
+    move = moves.begin(server, digest, name)
+    half = image.mount_point / name / "incoming"
+    wait_until(lambda: any(path.stat().st_size > 0 for path in half.iterdir()),
+               what="it is half there")
+    if not image.break_down():
+        pytest.skip("the kernel has no trigger_fs_error")
+    assert "ead-only" in failed(server, move)
+    assert moves.tiers_of(server, digest) == ("hot",)
+    assert states(server, digest, name) == ["copying"]
+    for blob in (there, data):
+        assert api.get(f"/blobs/{sha256(blob)}", expect=200).content == blob
+    server.stop()
+    image.unmount()
+    image.repair()
+    image.mount()
+    server.start()
+    assert moves.wait(server, move, 60)["state"] == "done"
+    all_is_well(server, data, name)
+    all_is_well(server, there, name)
+    assert list(half.iterdir()) == []
 
 
 @BOTH
