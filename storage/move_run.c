@@ -73,8 +73,11 @@ static enum err open_source(struct attempt *a, struct placement_list *list,
     }
     if (err != ERR_NONE)
         return err;
-    return error_set(e, ERR_UNAVAILABLE, "no copy of the blob can be read%s%s",
-                     why != ERR_NONE ? ": " : "", why != ERR_NONE ? e->detail : "");
+    if (why == ERR_NONE)
+        return error_set(e, ERR_UNAVAILABLE, "no copy of the blob can be read");
+    AUTO_FREE char *reason = alloc_copy(e->detail);
+    return error_set(e, why == ERR_ARCHIVED ? why : ERR_UNAVAILABLE,
+                     "no copy of the blob can be read: %s", reason);
 }
 
 // A bad chunk of the source, or none: the next attempt takes another copy, if there is
@@ -343,11 +346,12 @@ static int64_t delay_ms(const struct move *move)
 }
 
 // What keeps bytes safe is tried for ever, and what waits for a tier or PostgreSQL that
-// is away until it is back.
+// is away, or for an archive, until it is back.
 static bool is_final(const struct move *move, enum err err)
 {
+    bool waits = err == ERR_UNAVAILABLE || err == ERR_ARCHIVED;
     return err == ERR_BLOB_NOT_FOUND ||
-           (move->attempts >= ATTEMPTS_MAXIMUM && err != ERR_UNAVAILABLE &&
+           (move->attempts >= ATTEMPTS_MAXIMUM && !waits &&
             move->cause != MOVE_PROTECT && move->cause != MOVE_HEAL);
 }
 

@@ -154,25 +154,49 @@ enum err placement_remove_dropped(struct storage *storage, const struct digest *
     return err != ERR_NONE ? err : remove_rows(storage, rows, e);
 }
 
-enum err placement_reap(struct storage *storage, struct error *e)
+// From where the last batch ended, so that copies that cannot be removed now keep no
+// others from it.
+static enum err reap_tier(struct storage *storage, struct storage_tier *tier,
+                          struct error *e)
 {
     static const char sql[] =
         "SELECT id, sha256, tier, stored_size, damaged FROM placements"
-        " WHERE state = 'dropping' AND (node_id = $1 OR"
-        "  node_id = 0 AND since < now() - make_interval(secs => $2))"
-        " ORDER BY id LIMIT $3";
+        " WHERE state = 'dropping' AND node_id = $1 AND tier = $2 AND id > $3"
+        " AND (node_id > 0 OR since < now() - make_interval(secs => $4))"
+        " ORDER BY id LIMIT $5";
     CLEANUP(db_release_at) struct db *db = NULL;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
-        err =
-            db_query(db, sql,
-                     DB_PARAMS(DB_INT(storage->options.node),
-                               DB_DOUBLE((double)storage->options.cold_delete_after_s),
-                               DB_INT(REAP_BATCH)),
-                     &rows, e);
+        err = db_query(
+            db, sql,
+            DB_PARAMS(DB_INT(tier->node), DB_TEXT(tier_name(tier->tier)),
+                      DB_INT(tier->reaped),
+                      DB_DOUBLE((double)storage->options.cold_delete_after_s),
+                      DB_INT(REAP_BATCH)),
+            &rows, e);
     db_release(steal_ptr(db));
-    return err != ERR_NONE ? err : remove_rows(storage, rows, e);
+    if (err != ERR_NONE)
+        return err;
+    int count = db_rows(rows);
+    tier->reaped = count == REAP_BATCH ? db_int(rows, count - 1, 0) : 0;
+    return remove_rows(storage, rows, e);
+}
+
+enum err placement_reap(struct storage *storage, struct error *e)
+{
+    enum err first = ERR_NONE;
+    for (int i = 0; i < TIER_COUNT; i++) {
+        struct storage_tier *tier = &storage->tiers[i];
+        struct error failure = {0};
+        enum err err = tier_is_online(tier) ? reap_tier(storage, tier, &failure)
+                                            : ERR_NONE;
+        if (err != ERR_NONE && first == ERR_NONE)
+            error_move(e, &failure);
+        first = first == ERR_NONE ? err : first;
+        error_clear(&failure);
+    }
+    return first;
 }
 
 // ---- bad copies -----------------------------------------------------------------

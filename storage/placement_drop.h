@@ -35,8 +35,8 @@ enum err placement_remove_copy(struct storage *storage, struct storage_tier *tie
 // Removes what is `dropping` of the blob on this node's own tiers, file first.
 enum err placement_remove_dropped(struct storage *storage, const struct digest *digest,
                                   struct error *e) MUST_CHECK;
-// The same for what is left of any blob, a batch; on the cold tier what left `ready`
-// long enough ago (invariant 6).
+// The same for what is left of any blob on tiers that are online, a batch of each; on
+// the cold tier what left `ready` long enough ago (invariant 6). One thread.
 enum err placement_reap(struct storage *storage, struct error *e) MUST_CHECK;
 
 // What came of condemning: it is no copy any more, it was marked before and there still

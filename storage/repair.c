@@ -264,6 +264,18 @@ static enum err repair_upload(struct repair *r, const struct known *k, struct er
     return upload_row_delete(r->storage, k->upload, e);
 }
 
+// What a device does not let go, as one that is read-only, stays for later: its row, if
+// it has one, still names it. PostgreSQL is waited for.
+static enum err leave(const struct repair *r, enum err err, struct error *e)
+{
+    if (err == ERR_NONE || err == ERR_UNAVAILABLE)
+        return err;
+    log_warn("a tier cannot be tidied up now", "tier", tier_name(r->tier->tier),
+             "error", e != NULL ? e->detail : "", NULL);
+    error_clear(e);
+    return ERR_NONE;
+}
+
 static enum err quarantine(struct repair *r, struct error *e)
 {
     enum err err = ERR_NONE;
@@ -271,7 +283,7 @@ static enum err quarantine(struct repair *r, struct error *e)
         const struct stray *s = &r->strays[i];
         log_warn("a file that nothing names goes to quarantine", "folder", s->folder,
                  "file", s->base, NULL);
-        err = tier_file_quarantine(r->tier->file, s->folder, s->base, e);
+        err = leave(r, tier_file_quarantine(r->tier->file, s->folder, s->base, e), e);
     }
     return err;
 }
@@ -340,7 +352,7 @@ static enum err reconcile(struct repair *r, struct error *e)
         return ERR_NONE;
     enum err err = quarantine(r, e);
     for (size_t i = 0; i < r->known_count && err == ERR_NONE; i++)
-        err = repair_one(r, &r->known[i], e);
+        err = leave(r, repair_one(r, &r->known[i], e), e);
     return err;
 }
 

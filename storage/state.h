@@ -41,6 +41,7 @@ struct storage_tier {
     // backup: what the database does not name may be a newer blob, so nothing is
     // removed or moved aside.
     atomic_bool keep_unknown;
+    int64_t reaped; // placement_reap's own: the number of the copy that it tried last
     // Bytes of the copies and uploads that its rows name; about, between two counts.
     _Atomic int64_t used;
     _Atomic int64_t blobs;

@@ -119,6 +119,10 @@ static enum err sweep_batch(struct storage *storage, int *removed, bool *full,
         else
             log_warn("an expired upload stays", "upload", list.ids[i], "error",
                      e != NULL ? e->detail : "", NULL);
+        if (err != ERR_NONE && err != ERR_UNAVAILABLE) {
+            error_clear(e); // of its tier's device: the others are looked at
+            err = ERR_NONE;
+        }
     }
     free(list.ids);
     return err;
@@ -179,12 +183,21 @@ static bool may_remove(const struct storage *storage)
     return tier_is_online(&storage->tiers[TIER_HOT]);
 }
 
+// A tier that lets nothing go now keeps the rest from nothing.
+static void unplace_finished(struct storage *storage)
+{
+    struct error e = {0};
+    if (move_row_unplace_finished(storage, &e) != ERR_NONE)
+        log_warn("what an ended move left stays for now", "error", e.detail, NULL);
+    error_clear(&e);
+}
+
 enum err storage_sweep(struct storage *storage, struct error *e)
 {
     upload_table_trim(storage->uploads, IDLE_MS);
     enum err err = drop_leases(storage, e);
     if (err == ERR_NONE)
-        err = move_row_unplace_finished(storage, e);
+        unplace_finished(storage);
     if (err == ERR_NONE)
         err = forget_moves(storage, e);
     if (err == ERR_NONE)

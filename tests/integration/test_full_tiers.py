@@ -373,3 +373,55 @@ def test_a_start_while_a_tier_is_read_only(on_disks, name):
     assert moves.wait(server, move, 90)["state"] == "done"
     all_is_well(server, here, name)
     all_is_well(server, there, name)
+
+
+@BOTH
+def test_a_move_that_is_cancelled_while_its_tier_is_read_only(on_disks, name):
+    """What it made is removed once the file system is writable."""
+    server, disks = on_disks(name, move_bandwidth="12M", upload_expiry="10s")
+    data = moves.weights(LARGE, f"cancelled {name}")
+    api = server.api()
+    digest = api.put_blob(data)
+    move = moves.begin(server, digest, name)
+    become_read_only_while_it_verifies(server, move, disks[name])
+    api.delete(f"/moves/{move}", expect=204)
+    assert moves.wait(server, move)["state"] == "cancelled"
+    assert len(disks[name].copies()) == 1
+    disks[name].become("rw")
+    wait_until(lambda: disks[name].copies() == [], 30, "it is removed")
+    all_is_well(server, data, "hot")
+
+
+def test_a_start_with_something_to_remove_on_a_read_only_tier(on_disks):
+    server, disks = on_disks("warm", upload_expiry="10s")
+    data = moves.weights(SIZE, "demoted")
+    digest = server.api().put_blob(data)
+    moves.bring(server, digest, "warm")
+    disks["warm"].become("ro")
+    move = moves.begin(server, digest, "cold")
+    failed(server, move)
+    server.restart()
+    assert server.api().get(f"/blobs/{digest}", expect=200).content == data
+    disks["warm"].become("rw")
+    assert moves.wait(server, move, 60)["state"] == "done"
+    all_is_well(server, data, "cold")
+
+
+def test_dropped_copies_of_a_read_only_tier_keep_those_of_others_from_nothing(on_disks):
+    server, disks = on_disks("warm")
+    api = server.api()
+    blobs = [make_bytes(1000 + n, f"many {n}") for n in range(130)]
+    for data in blobs:
+        moves.bring(server, api.put_blob(data), "warm")
+    disks["warm"].become("ro")
+    for move in [moves.begin(server, sha256(data), "cold") for data in blobs]:
+        failed(server, move)
+    other = api.put_blob(make_bytes(3000, "other"))
+    moves.bring(server, other, "cold")
+    moves.bring(server, other, "hot")
+    server.database.rows("UPDATE placements SET state = 'dropping' WHERE tier = 'hot'")
+    wait_until(lambda: server.database.value(
+        "SELECT count(*) FROM placements WHERE tier = 'hot'") == 0, 10, "it goes")
+    disks["warm"].become("rw")
+    settle(server, 90)
+    assert problems(server) == []
