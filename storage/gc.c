@@ -185,15 +185,17 @@ static enum err remove_copy(struct storage *storage, struct storage_tier *tier,
     return err;
 }
 
-// A batch of one tier; *more: it was full. Readers of the cold tier open their copy
-// again and again, so that it stays a while.
+// A batch of one tier, after the number *last; *more: it was full. Readers of the cold
+// tier open their copy again and again, so that it stays a while. One that cannot be
+// removed now keeps no others.
 static enum err remove_batch(struct storage *storage, struct storage_tier *tier,
-                             bool *more, struct gc_result *result, struct error *e)
+                             int64_t *last, bool *more, struct gc_result *result,
+                             struct error *e)
 {
     static const char sql[] =
         "SELECT id, sha256, stored_size FROM garbage WHERE node_id = $1 AND tier = $2"
         " AND (node_id > 0 OR since < now() - make_interval(secs => $3))"
-        " ORDER BY since LIMIT $4";
+        " AND id > $5 ORDER BY id LIMIT $4";
     CLEANUP(db_release_at) struct db *db = NULL;
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
@@ -202,14 +204,24 @@ static enum err remove_batch(struct storage *storage, struct storage_tier *tier,
             db_query(db, sql,
                      DB_PARAMS(DB_INT(tier->node), DB_TEXT(tier_name(tier->tier)),
                                DB_DOUBLE((double)storage->options.cold_delete_after_s),
-                               DB_INT(BATCH)),
+                               DB_INT(BATCH), DB_INT(*last)),
                      &rows, e);
     db_release(steal_ptr(db));
-    *more = err == ERR_NONE && db_rows(rows) == BATCH;
-    for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
+    if (err != ERR_NONE)
+        return err;
+    *more = db_rows(rows) == BATCH;
+    *last = *more ? db_int(rows, BATCH - 1, 0) : *last;
+    for (int i = 0; i < db_rows(rows); i++) {
+        struct error failure = {0};
         struct tier_key key = {.id = db_int(rows, i, 0)};
+        enum err one = ERR_NONE;
         if (db_digest(rows, i, 1, &key.digest))
-            err = remove_copy(storage, tier, &key, db_int(rows, i, 2), result, e);
+            one =
+                remove_copy(storage, tier, &key, db_int(rows, i, 2), result, &failure);
+        if (one != ERR_NONE && err == ERR_NONE)
+            error_move(e, &failure);
+        err = err == ERR_NONE ? one : err;
+        error_clear(&failure);
     }
     return err;
 }
@@ -222,9 +234,10 @@ static enum err remove_copies(struct storage *storage, const atomic_bool *cancel
         struct storage_tier *tier = &storage->tiers[i];
         struct error failure = {0};
         enum err err = ERR_NONE;
+        int64_t last = 0;
         bool more = tier_is_online(tier);
         while (more && err == ERR_NONE && !is_cancelled(cancel))
-            err = remove_batch(storage, tier, &more, result, &failure);
+            err = remove_batch(storage, tier, &last, &more, result, &failure);
         if (err != ERR_NONE && first == ERR_NONE)
             first = error_set(e, err, "%s", failure.detail);
         error_clear(&failure);

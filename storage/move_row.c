@@ -366,14 +366,21 @@ enum err move_row_unplace_finished(struct storage *storage, struct error *e)
     if (err == ERR_NONE)
         err = db_query(db, sql, DB_PARAMS(DB_INT(storage->options.node)), &rows, e);
     db_release(steal_ptr(db));
+    enum err first = err;
     for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
         struct tier_key key = {.id = db_int(rows, i, 0)};
+        struct error failure = {0};
         enum tier tier;
         if (!db_digest(rows, i, 1, &key.digest) ||
             !tier_parse(db_text(rows, i, 2), &tier) ||
             !tier_is_online(&storage->tiers[tier]))
             continue;
-        err = remove_unfinished(storage, tier, &key, db_int(rows, i, 3), e);
+        enum err one =
+            remove_unfinished(storage, tier, &key, db_int(rows, i, 3), &failure);
+        if (one != ERR_NONE && first == ERR_NONE)
+            error_move(e, &failure);
+        first = first == ERR_NONE ? one : first;
+        error_clear(&failure);
     }
-    return err;
+    return first;
 }

@@ -29,6 +29,7 @@ struct attempt {
     struct throttle *throttle;
     struct chain chain;
     struct storage_tier *target;
+    unsigned absences; // of the target, before anything was written there
     struct placement source; // its seek table is the list's
     struct chunk_reader *reader;
     struct tier_writer *writer;
@@ -98,6 +99,16 @@ static enum err blame_source(struct attempt *a, enum err err, struct error *e)
 
 // ---- copying ----------------------------------------------------------------------
 
+// A target that says 404 to a write is away; nothing is missing at the source.
+static enum err of_target(struct attempt *a, enum err err, struct error *e)
+{
+    if (err != ERR_BLOB_NOT_FOUND)
+        return err;
+    AUTO_FREE char *reason = alloc_copy(e->detail);
+    return error_set(e, ERR_UNAVAILABLE, "the %s tier does not take the copy: %s",
+                     tier_name(a->move->to), reason);
+}
+
 static enum err write_bytes(void *context, const void *bytes, size_t size,
                             struct error *e)
 {
@@ -105,7 +116,7 @@ static enum err write_bytes(void *context, const void *bytes, size_t size,
     enum err err = a->writer->ops->write(a->writer, bytes, size, e);
     if (err == ERR_NONE)
         a->written += size;
-    return err;
+    return of_target(a, err, e);
 }
 
 static enum err read_bytes(void *context, uint64_t offset, void *bytes, size_t size,
@@ -123,8 +134,9 @@ static enum err open_writer(struct attempt *a, uint64_t bound, struct error *e)
     tier_writer_free_at(&a->writer);
     a->writer = NULL;
     a->written = 0;
-    return a->target->store->ops->writer_new(a->target->store, &key, bound, &a->writer,
-                                             e);
+    enum err err = a->target->store->ops->writer_new(a->target->store, &key, bound,
+                                                     &a->writer, e);
+    return of_target(a, err, e);
 }
 
 static enum err copy_raw(struct attempt *a, struct error *e)
@@ -185,7 +197,7 @@ static enum err copy(struct attempt *a, struct error *e)
     if (err == ERR_NONE && is_stopping(a))
         err = error_set(e, ERR_UNAVAILABLE, "cancelled");
     return err != ERR_NONE ? blame_source(a, err, e)
-                           : a->writer->ops->finish(a->writer, e);
+                           : of_target(a, a->writer->ops->finish(a->writer, e), e);
 }
 
 // ---- verifying --------------------------------------------------------------------
@@ -307,12 +319,26 @@ static enum err make_copy(struct attempt *a, bool *made, struct error *e)
     return err != ERR_NONE ? err : verify(a, e);
 }
 
+// A bucket may have become another's, or been emptied and come back, since the copy was
+// begun: what was written and read is not what lies there then.
+static enum err require_same_target(struct attempt *a, struct error *e)
+{
+    enum err err = tier_check(a->storage, a->target, e);
+    if (err == ERR_NONE && atomic_load(&a->target->absences) != a->absences)
+        err = error_set(e, ERR_UNAVAILABLE, "the %s tier was away meanwhile",
+                        tier_name(a->move->to));
+    return err;
+}
+
 static enum err attempt(struct attempt *a, struct error *e)
 {
     bool made = false, dropped = false;
+    a->absences = atomic_load(&a->target->absences);
     enum err err = move_row_unplace(a->storage, a->move, e);
     if (err == ERR_NONE)
         err = make_copy(a, &made, e);
+    if (err == ERR_NONE)
+        err = require_same_target(a, e);
     if (err != ERR_NONE)
         return err;
     const struct move_copy copy = {

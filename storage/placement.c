@@ -167,14 +167,24 @@ static enum err drop_lost(struct db *db, struct placement_birth *b, struct error
     return err != ERR_NONE ? err : insert_placement(db, b, e);
 }
 
+// A bucket is not asked within a transaction.
+static bool is_there(const struct placement_birth *b, enum tier on, int64_t id,
+                     uint64_t stored_size)
+{
+    const struct storage_tier *tier = &b->storage->tiers[on];
+    return tier_is_online(tier) &&
+           (tier->file == NULL ||
+            tier_file_has_final(tier->file, b->digest, id, stored_size));
+}
+
 // Another copy has the place. It stands for the upload's bytes only if it is good; one
 // that a move is making may yet fail, so that then a good one has to be elsewhere.
 static enum err require_good_copy(struct db *db, struct placement_birth *b,
                                   struct error *e)
 {
     static const char sql[] =
-        "SELECT tier FROM placements WHERE sha256 = $1 AND node_id IN (0, $2)"
-        " AND state = 'ready' AND NOT damaged";
+        "SELECT tier, id, stored_size FROM placements WHERE sha256 = $1"
+        " AND node_id IN (0, $2) AND state = 'ready' AND NOT damaged";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_query(
         db, sql, DB_PARAMS(DB_DIGEST(b->digest), DB_INT(b->storage->options.node)),
@@ -182,7 +192,7 @@ static enum err require_good_copy(struct db *db, struct placement_birth *b,
     for (int i = 0; err == ERR_NONE && i < db_rows(rows); i++) {
         enum tier tier;
         if (tier_parse(db_text(rows, i, 0), &tier) &&
-            tier_is_online(&b->storage->tiers[tier]))
+            is_there(b, tier, db_int(rows, i, 1), (uint64_t)db_int(rows, i, 2)))
             return ERR_NONE;
     }
     return err != ERR_NONE

@@ -242,6 +242,18 @@ static enum err mark_damaged(struct db *db, int64_t id, struct error *e)
     return db_exec(db, sql, DB_PARAMS(DB_INT(id)), NULL, e);
 }
 
+// However the heal ends, a copy in the bucket is wanted again (invariant 3).
+static enum err protect_again(struct db *db, struct condemning *c, struct error *e)
+{
+    static const char sql[] = "UPDATE blobs SET protect_at = now()"
+                              " + make_interval(secs => $2) WHERE sha256 = $1";
+    if (c->placement->tier != TIER_COLD)
+        return ERR_NONE;
+    double after_s = (double)c->storage->options.protect_after_s;
+    return db_exec(db, sql, DB_PARAMS(DB_DIGEST(c->digest), DB_DOUBLE(after_s)), NULL,
+                   e);
+}
+
 static enum err begin_heal(struct db *db, struct condemning *c, struct error *e)
 {
     const struct move_request request = {
@@ -296,6 +308,8 @@ static enum err condemn(struct db *db, void *context, struct error *e)
     err = mark_damaged(db, c->placement->id, e);
     if (err == ERR_NONE && c->verdict == VERDICT_HEALING)
         err = placement_mark_dropping(db, c->placement->id, e);
+    if (err == ERR_NONE && c->verdict == VERDICT_HEALING)
+        err = protect_again(db, c, e);
     if (err == ERR_NONE && c->verdict == VERDICT_HEALING)
         err = begin_heal(db, c, e);
     return err != ERR_NONE ? err : put_event(db, c, e);

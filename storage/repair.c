@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Repair of a tier before it is used: what the rows name and what lies there are read
-// once and brought together. Nothing else works on the tier meanwhile. What lies in a
-// bucket is not listed here, which could take hours; the scan of GC does that.
+// once and brought together. Nothing else works on the tier meanwhile, but movers on a
+// bucket that went away and came back. What lies in a bucket is not listed here, which
+// could take hours; the scan of GC does that.
 #include <stdlib.h>
 #include <string.h>
 
@@ -334,9 +335,11 @@ static enum err remove_unfinished(struct repair *r, const struct known *k,
     return err != ERR_NONE ? err : db_exec(db, sql, DB_PARAMS(DB_INT(k->id)), NULL, e);
 }
 
+// A copy under way on a tier that comes back is its mover's, which may be at it.
 static enum err repair_one(struct repair *r, const struct known *k, struct error *e)
 {
-    if (k->kind == KNOWN_PLACEMENT)
+    bool in_use = atomic_load(&r->tier->was_online);
+    if (k->kind == KNOWN_PLACEMENT || (k->kind == KNOWN_UNFINISHED && in_use))
         return ERR_NONE;
     return k->kind == KNOWN_UNFINISHED ? remove_unfinished(r, k, e)
                                        : repair_upload(r, k, e);

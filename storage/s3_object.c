@@ -107,7 +107,7 @@ enum err s3_object_head(struct s3_client *client, const char *key, bool *found,
 // ---- reading ----------------------------------------------------------------------
 
 // 202: it has begun; 409: it had before.
-static enum err ask_back(struct s3_client *client, const char *key, struct error *e)
+enum err s3_object_ask_back(struct s3_client *client, const char *key, struct error *e)
 {
     static const char body[] =
         "<RestoreRequest "
@@ -138,8 +138,7 @@ enum err s3_object_read(struct s3_client *client, const char *key, uint64_t offs
     struct s3_request request = {.method = "GET", .key = key, .range = &range};
     if (size == 0)
         return ERR_NONE;
-    enum err err = s3_client_run(client, &request, &answer, e);
-    return err == ERR_ARCHIVED ? ask_back(client, key, e) : err;
+    return s3_client_run(client, &request, &answer, e);
 }
 
 enum err s3_object_get(struct s3_client *client, const char *key, struct buf *text,

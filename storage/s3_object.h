@@ -15,10 +15,13 @@ enum err s3_object_confirm(struct s3_client *client, const char *key, uint64_t s
 // alone does not tell it from a bucket that is gone.
 enum err s3_object_head(struct s3_client *client, const char *key, bool *found,
                         uint64_t *size, struct error *e) MUST_CHECK;
-// All `size` bytes from `offset` on. Of an object in an archive class: asks for it to
-// be brought back, and ERR_ARCHIVED.
+// All `size` bytes from `offset` on. ERR_ARCHIVED: it is in an archive class.
 enum err s3_object_read(struct s3_client *client, const char *key, uint64_t offset,
                         void *bytes, size_t size, struct error *e) MUST_CHECK;
+// Asks for such an object to be brought back. ERR_ARCHIVED always: it says what came
+// of that.
+enum err s3_object_ask_back(struct s3_client *client, const char *key,
+                            struct error *e) MUST_CHECK;
 // The whole of a small one, appended; ERR_UNAVAILABLE when it is over text->maximum.
 enum err s3_object_get(struct s3_client *client, const char *key, struct buf *text,
                        struct error *e) MUST_CHECK;

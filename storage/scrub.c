@@ -108,7 +108,8 @@ static enum err check(struct scrub *s, const struct digest *digest,
     if (!found || size != p->stored_size)
         return error_set(e, ERR_BLOB_NOT_FOUND,
                          found ? "it has another size" : "it is missing");
-    err = chunk_reader_new(store, p, &chain, TIER_READ_DIRECT, &reader, e);
+    err = chunk_reader_new(store, p, &chain, TIER_READ_DIRECT | TIER_READ_AS_IT_IS,
+                           &reader, e);
     if (err != ERR_NONE)
         return err;
     const struct chunk_scan scan = {.reader = reader,
@@ -124,11 +125,12 @@ static enum err note_good(struct scrub *s, const struct digest *digest,
                           const struct placement *p, struct error *e)
 {
     static const char sql[] = "UPDATE placements SET checked_at = now(),"
-                              " damaged = false WHERE id = $1 AND state = 'ready'";
+                              " damaged = false WHERE id = $1 AND state = 'ready'"
+                              " AND damaged = $2"; // not marked since it was read
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(s->storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = db_exec(db, sql, DB_PARAMS(DB_INT(p->id)), NULL, e);
+        err = db_exec(db, sql, DB_PARAMS(DB_INT(p->id), DB_BOOL(p->damaged)), NULL, e);
     if (err == ERR_NONE && p->damaged)
         blob_copies_changed(s->storage, digest);
     return err;

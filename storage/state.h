@@ -37,6 +37,7 @@ struct storage_tier {
     char *where;              // for the log
     _Atomic enum tier_state state;
     atomic_bool was_online; // since the start
+    atomic_uint absences;   // how often it went offline since then
     // The tier has seen a later epoch than the database, which was restored from a
     // backup: what the database does not name may be a newer blob, so nothing is
     // removed or moved aside.

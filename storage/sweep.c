@@ -184,11 +184,14 @@ static bool may_remove(const struct storage *storage)
 }
 
 // A tier that lets nothing go now keeps the rest from nothing.
-static void unplace_finished(struct storage *storage)
+static void tend_moves(struct storage *storage)
 {
     struct error e = {0};
     if (move_row_unplace_finished(storage, &e) != ERR_NONE)
         log_warn("what an ended move left stays for now", "error", e.detail, NULL);
+    error_clear(&e);
+    if (forget_moves(storage, &e) != ERR_NONE)
+        log_warn("old moves are not forgotten now", "error", e.detail, NULL);
     error_clear(&e);
 }
 
@@ -197,9 +200,7 @@ enum err storage_sweep(struct storage *storage, struct error *e)
     upload_table_trim(storage->uploads, IDLE_MS);
     enum err err = drop_leases(storage, e);
     if (err == ERR_NONE)
-        unplace_finished(storage);
-    if (err == ERR_NONE)
-        err = forget_moves(storage, e);
+        tend_moves(storage);
     if (err == ERR_NONE)
         look_at_tiers(storage);
     // Where the database is behind a tier, nothing is removed.

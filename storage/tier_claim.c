@@ -68,9 +68,18 @@ static enum err judge(struct storage_tier *tier, const struct claim *claim,
 
 static void go_offline(struct storage_tier *tier, const char *why)
 {
+    atomic_fetch_add(&tier->absences, 1);
     if (atomic_exchange(&tier->state, TIER_OFFLINE) != TIER_OFFLINE)
         log_error("a tier is offline, nothing on it is touched", "tier",
                   tier_name(tier->tier), "why", why, "where", tier->where, NULL);
+}
+
+static void keep_unknown(struct storage_tier *tier)
+{
+    if (!atomic_exchange(&tier->keep_unknown, true))
+        log_error("the tier is newer than the database, which seems restored from a "
+                  "backup: nothing unknown on it is removed or moved",
+                  "tier", tier_name(tier->tier), NULL);
 }
 
 static enum err take(struct storage_tier *tier, const struct claim *claim,
@@ -84,11 +93,9 @@ static enum err take(struct storage_tier *tier, const struct claim *claim,
         err = store->ops->prepare(store, e);
     if (err != ERR_NONE)
         return err;
-    atomic_store(&tier->keep_unknown, verdict == TIER_CLAIM_RESTORED);
+    atomic_store(&tier->keep_unknown, false);
     if (verdict == TIER_CLAIM_RESTORED)
-        log_error("the tier is newer than the database, which seems restored from a "
-                  "backup: nothing unknown on it is removed or moved",
-                  "tier", tier_name(tier->tier), NULL);
+        keep_unknown(tier);
     return ERR_NONE;
 }
 
@@ -133,7 +140,16 @@ enum err tier_check(struct storage *storage, struct storage_tier *tier, struct e
         err = judge(tier, &claim, &verdict, e);
     if (err != ERR_NONE)
         return err;
-    if (verdict == TIER_CLAIM_MISSING || verdict == TIER_CLAIM_NEW)
+    // Another node may have moved the epoch on between the two reads.
+    if (verdict == TIER_CLAIM_RESTORED)
+        err = read_cluster(storage, tier, &claim, e);
+    if (err == ERR_NONE && verdict == TIER_CLAIM_RESTORED)
+        err = judge(tier, &claim, &verdict, e);
+    if (err != ERR_NONE)
+        return err;
+    if (verdict == TIER_CLAIM_RESTORED)
+        keep_unknown(tier);
+    else if (verdict == TIER_CLAIM_MISSING || verdict == TIER_CLAIM_NEW)
         go_offline(tier, TIER_IDENTITY_FILE " has gone");
     else if (verdict == TIER_CLAIM_FOREIGN)
         go_offline(tier, TIER_IDENTITY_FILE " names another cluster or tier by now");
@@ -170,7 +186,7 @@ static void write_epoch(struct storage *storage, struct storage_tier *tier,
     struct error e = {0};
     put_name(tier, identity);
     enum err err = tier_check(storage, tier, &e);
-    if (err == ERR_NONE)
+    if (err == ERR_NONE && !atomic_load(&tier->keep_unknown))
         err = tier->store->ops->identity_write(tier->store, identity, &e);
     if (err != ERR_NONE)
         log_warn("the tier's epoch stays behind", "tier", tier_name(tier->tier),

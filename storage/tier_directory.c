@@ -210,6 +210,10 @@ struct directory_reader {
 
 static enum err short_read(const struct directory_reader *r, ssize_t n, struct error *e)
 {
+    if (n < 0 && (errno == EIO || errno == EBADMSG || errno == EUCLEAN))
+        return error_set(e, ERR_COLD_UNREADABLE,
+                         "cannot read placement %" PRId64 ": %s", r->key.id,
+                         strerror(errno));
     if (n < 0)
         return error_set_errno(e, errno, "cannot read placement %" PRId64, r->key.id);
     return error_set(e, ERR_UNAVAILABLE, "placement %" PRId64 " is cut short",

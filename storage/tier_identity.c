@@ -9,6 +9,8 @@
 
 #include "common/cleanup.h"
 
+#define IDENTITY_MAXIMUM 4096
+
 static enum err take_json(json_t *json, struct tier_identity *identity, struct error *e)
 {
     const char *cluster, *tier;
@@ -50,9 +52,11 @@ enum err tier_identity_read(int root, struct tier_identity *identity, bool *foun
         return ERR_NONE;
     if (fd < 0)
         return error_set_errno(e, errno, "cannot open " TIER_IDENTITY_FILE);
-    json_error_t problem;
-    AUTO_JSON json_t *json = json_loadfd(fd, JSON_REJECT_DUPLICATES, &problem);
-    return take_json(json, identity, e);
+    char text[IDENTITY_MAXIMUM];
+    ssize_t size = read(fd, text, sizeof text);
+    if (size < 0) // of the device: it is nobody else's for that
+        return error_set_errno(e, errno, "cannot read " TIER_IDENTITY_FILE);
+    return tier_identity_parse(text, (size_t)size, identity, e);
 }
 
 static enum err write_new(int root, const char *text, struct error *e)

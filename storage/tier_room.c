@@ -105,7 +105,11 @@ static enum err count(struct storage *storage, struct db *db, struct storage_tie
                       struct error *e)
 {
     static const char sql[] =
-        "SELECT coalesce(sum(stored_size), 0)::bigint, count(*),"
+        "SELECT (coalesce(sum(stored_size), 0)"
+        " + (SELECT coalesce(sum(g.stored_size), 0) FROM garbage g"
+        "    WHERE g.node_id = $1 AND g.tier = $2))::bigint,"
+        " count(*) FILTER (WHERE state IN ('ready', 'dropping'))"
+        " + (SELECT count(*) FROM garbage g WHERE g.node_id = $1 AND g.tier = $2),"
         " (SELECT coalesce(sum(size), 0)::bigint FROM uploads WHERE node_id = $3"
         "  AND tier = $2 AND state <> 'done')"
         " FROM placements WHERE node_id = $1 AND tier = $2";

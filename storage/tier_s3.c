@@ -108,13 +108,17 @@ struct reader {
     struct tier_reader reader;
     struct s3_client *client;
     char *key;
+    bool as_it_is;
 };
 
 static enum err reader_read(struct tier_reader *reader, uint64_t offset, void *bytes,
                             size_t size, struct error *e)
 {
     struct reader *r = (struct reader *)reader;
-    return s3_object_read(r->client, r->key, offset, bytes, size, e);
+    enum err err = s3_object_read(r->client, r->key, offset, bytes, size, e);
+    return err == ERR_ARCHIVED && !r->as_it_is
+               ? s3_object_ask_back(r->client, r->key, e)
+               : err;
 }
 
 static void reader_free(struct tier_reader *reader)
@@ -133,11 +137,12 @@ static enum err s3_reader_new(struct tier_store *store, const struct tier_key *k
                               unsigned flags, struct tier_reader **reader,
                               struct error *e)
 {
-    (void)flags, (void)e;
+    (void)e;
     struct reader *r = alloc_zero(sizeof *r);
     *r = (struct reader){.reader.ops = &reader_ops,
                          .client = of(store)->client,
-                         .key = key_of(of(store), key)};
+                         .key = key_of(of(store), key),
+                         .as_it_is = flags & TIER_READ_AS_IT_IS};
     *reader = &r->reader;
     return ERR_NONE;
 }

@@ -68,6 +68,7 @@ struct tier_reader_ops {
 };
 
 #define TIER_READ_DIRECT 1u // past the page cache, so that the device is what answers
+#define TIER_READ_AS_IT_IS 2u // what lies in an archive is not asked back
 
 // The first member of each implementation's struct.
 struct tier_store {

@@ -3,13 +3,15 @@
 gives way to one that is merely in a row, and no file or object is thrown away that may
 hold what no other copy has."""
 import json
+import threading
 
 import pytest
 
 from support import moves
 from support.chain import CHUNK, make_bytes, sha256
 from support.consistency import problems, settle
-from support.stratad import wait_until
+from support.faults import Faults
+from support.stratad import sanitized, wait_until
 
 SIZE = 300_000
 QUIET = {"policy_interval": "1h", "upload_expiry": "10s"}
@@ -226,3 +228,114 @@ def test_a_move_from_a_bucket_that_lost_the_object(remote, bucket):
     settle(remote)
     assert "warm" in moves.tiers_of(remote, digest)
     assert api.get(f"/blobs/{digest}", expect=200).content == data
+
+
+@pytest.fixture
+def behind(make_server, bucket, s3_proxy):
+    """A server whose bucket is reached through a proxy."""
+    server = make_server(start=False, **QUIET, s3_timeout="2s", protect_after="1s",
+                         cold_delete_after="0", **bucket.options(s3_proxy.endpoint))
+    server.bucket = bucket
+    server.environment |= bucket.environment()
+    return server.start()
+
+
+class Hold:
+    """Holds the next request that fits until it is released."""
+
+    def __init__(self, proxy, method, match):
+        self.reached, self.until = threading.Event(), threading.Event()
+        proxy.fault("hold", method=method, match=match, reached=self.reached,
+                    until=self.until)
+
+    def wait(self):
+        assert self.reached.wait(30)
+
+    def release(self):
+        self.until.set()
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_bucket_that_goes_away_under_a_copy(behind, bucket, s3_proxy, comes_back):
+    """The move does not end there: what was above stays until there is a copy in the
+    bucket that is ours."""
+    api = behind.api()
+    data = make_bytes(SIZE, "under a copy")
+    held = Hold(s3_proxy, "PUT", "sha256/")
+    digest = api.put_blob(data)
+    move = moves.begin(behind, digest, "cold")
+    held.wait()
+    identity = bucket.get("strata-tier.json")
+    bucket.delete("strata-tier.json")
+    wait_until(lambda: tier(api, "cold")["state"] == "offline", 30, "it is offline")
+    if comes_back:
+        bucket.put("strata-tier.json", identity)
+        wait_until(lambda: tier(api, "cold")["state"] == "online", 30, "it is back")
+    held.release()
+    wait_until(lambda: moves.show(behind, move)["error"], 30, "the attempt fails")
+    assert moves.tiers_of(behind, digest) == ("hot",)
+    assert api.get(f"/blobs/{digest}", expect=200).content == data
+    if not comes_back:
+        bucket.put("strata-tier.json", identity)
+    assert moves.wait(behind, move, 60)["state"] == "done"
+    settle(behind)
+    assert moves.tiers_of(behind, digest) == ("cold",)
+    assert api.get(f"/blobs/{digest}", expect=200).content == data
+    assert problems(behind) == []
+
+
+@pytest.mark.parametrize("size", [SIZE, 20 << 20], ids=["whole", "in parts"])
+def test_a_404_from_the_target_is_not_the_sources(behind, s3_proxy, size):
+    data = make_bytes(size, "404")
+    digest = behind.api().put_blob(data)
+    s3_proxy.fault("status", count=None, status=404, code="PageNotFound", match="sha256/")
+    move = moves.begin(behind, digest, "cold")
+    wait_until(lambda: moves.show(behind, move)["error"], 30, "the attempt fails")
+    assert moves.show(behind, move)["state"] in ("queued", "copying")
+    assert not row(behind, digest, "hot")[1]
+    s3_proxy.heal()
+    assert moves.wait(behind, move, 60)["state"] == "done"
+    settle(behind)
+    assert behind.api().get(f"/blobs/{digest}", expect=200).content == data
+
+
+def test_a_cancelled_heal_leaves_no_blob_unprotected(behind, bucket, s3_proxy):
+    api = behind.api()
+    data = make_bytes(SIZE, "cancelled heal")
+    digest = api.put_blob(data)
+    api.publish("acme/heal", {"w": data})
+    moves.bring(behind, digest, "cold")
+    moves.bring(behind, digest, "hot")
+    settle(behind)
+    bucket.delete(object_of(behind, digest))
+    held = Hold(s3_proxy, "PUT", "sha256/")
+    scrub(behind, digest, "cold")
+    held.wait()
+    heal = behind.database.value("SELECT max(id) FROM moves WHERE cause = 'heal'")
+    api.delete(f"/moves/{heal}", expect=204)
+    held.release()
+    assert moves.wait(behind, heal)["state"] == "cancelled"
+    wait_until(lambda: moves.tiers_of(behind, digest) == ("hot", "cold"), 30, "it is safe")
+    settle(behind)
+    assert problems(behind) == []
+
+
+# ---- devices --------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sanitized(), reason="a sanitizer's runtime must be loaded first")
+def test_a_copy_that_the_device_cannot_read_is_bad(make_server, work_folder):
+    server = make_server(start=False, **QUIET)
+    faults = Faults(work_folder)
+    server.environment = faults.environment
+    server.start()
+    data = make_bytes(SIZE, "EIO")
+    digest = on_two(server, "warm", "hot", data)
+    bad = file_of(server, digest, "warm")
+    with faults("fail pread 0 5"):
+        scrub(server, digest, "warm")
+        wait_until(lambda: not bad.exists(), 30, "it is set aside")
+    wait_until(lambda: moves.tiers_of(server, digest) == ("hot", "warm"), 30, "it is healed")
+    settle(server)
+    assert file_of(server, digest, "warm") != bad
+    server.is_damaged = True

@@ -279,6 +279,12 @@ class S3Proxy:
     def _do_archived(self, link, upstream, request, pace):
         self._do_status(link, upstream, request, pace, 403, "InvalidObjectState")
 
+    def _do_hold(self, link, upstream, request, pace, reached=None, until=None):
+        """Passes it on once `until` is set; `reached` says that it came."""
+        reached.set()
+        until.wait(60)
+        self._forward(link, upstream, request, pace)
+
     def _do_hang(self, link, upstream, request, pace):
         self.closing.wait()
         raise End
