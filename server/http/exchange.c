@@ -453,8 +453,10 @@ void exchange_finish(struct exchange *x)
                         x->received, x->sent);
         log_request(x, duration_us);
         log_set_request(NULL);
-        if (x->is_transfer)
+        if (x->is_transfer) {
+            atomic_store(&x->server->transferred_ms, clock_monotonic_ms());
             atomic_fetch_sub(&x->server->transfers, 1);
+        }
         atomic_fetch_sub(&x->server->active, 1);
     }
     response_clear(&x->response);

@@ -10,6 +10,7 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "server/http/exchange.h"
 #include "server/http/homes.h"
 #include "server/http/listener.h"
@@ -19,6 +20,7 @@
 #define LARGE_ANSWER ((uint64_t)64 << 10)
 // From here on the thread that sends it stays on one processor.
 #define LONG_ANSWER ((uint64_t)1 << 20)
+#define TRANSFER_LINGER_MS 500
 
 static struct link *link_of(struct MHD_Connection *connection)
 {
@@ -244,7 +246,9 @@ unsigned http_server_active(const struct http_server *server)
 
 unsigned http_server_transfers(const struct http_server *server)
 {
-    return atomic_load(&server->transfers);
+    bool lingers = clock_monotonic_ms() - atomic_load(&server->transferred_ms) <
+                   TRANSFER_LINGER_MS;
+    return atomic_load(&server->transfers) + lingers;
 }
 
 unsigned http_server_pending(const struct http_server *server)

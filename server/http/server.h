@@ -17,7 +17,8 @@ const char *http_server_address(const struct http_server *server);
 void http_server_quiesce(struct http_server *server);
 // Requests being answered at this moment.
 unsigned http_server_active(const struct http_server *server);
-// Of them, those whose body or answer has many bytes.
+// Of them, those whose body or answer has many bytes; one that has just ended counts,
+// since loaders ask for one range after the other.
 unsigned http_server_transfers(const struct http_server *server);
 // Connections whose client has sent what was not read yet, or has not taken all yet of
 // what was answered.

@@ -11,6 +11,7 @@ from .servers import Stratad
 
 MIB = 1 << 20
 MOVED = 512 * MIB
+ENDED = ("done", "failed", "cancelled")
 
 
 class Moves(Row):
@@ -20,7 +21,8 @@ class Moves(Row):
         "Keep-alive GETs of 8 MiB ranges of a file on the hot tier, as in the download "
         "row, alone and while another blob of 512 MiB is moved between hot, warm and cold "
         "without a pause. A move copies, syncs, reads back past the page cache and "
-        "verifies; its rate is the blob's bytes by the time from its start to its end.")
+        "verifies; half of its bytes count when they are copied, half when they are "
+        "verified. The rate is that of all moves of a turn, the unfinished one too.")
     columns = ("rate", "server_cpu_gb", "moved_rate")
     streams = (1, 8)
 
@@ -41,9 +43,10 @@ class Moves(Row):
         self.stratad.call("PUT", f"/api/v1/blobs/{self.moved}", noise)
         self.get(8, 0.5)
 
-    def get(self, streams, seconds):
+    def get(self, streams, seconds, begin=lambda: None):
         bench = self.bench
         warm(self.stratad.blob_file(bench.sha256))
+        begin()
         with Meter(self.stratad) as meter:
             loaded = meter.load(
                 bench.load, "get", self.stratad.address, f"/api/v1/blobs/{bench.sha256}",
@@ -60,10 +63,10 @@ class Moves(Row):
         mover.start()
         try:
             time.sleep(0.5)
-            result = self.get(streams, max(self.bench.seconds, 12))
+            result = self.get(streams, max(self.bench.seconds, 12), mover.mark)
+            result["moved_rate"] = mover.rate()
         finally:
             mover.end()
-        result["moved_rate"] = mover.rate()
         return result
 
     def lanes(self):
@@ -75,48 +78,73 @@ class Moves(Row):
 
 
 class Mover(threading.Thread):
-    """Moves a blob around until it is told to end; bytes per second while it ran."""
+    """Moves a blob around until it is told to end."""
 
     def __init__(self, server, digest):
         super().__init__(daemon=True)
         self.server = server
         self.digest = digest
         self.ending = threading.Event()
-        self.bytes = 0
-        self.began = time.monotonic()
-        self.seconds = 0
+        self.done = {}  # number of a move: its bytes
+        self.current = None
+        self.marked = (0, 0)
         self.failure = None
 
     def run(self):
         try:
             while not self.ending.is_set():
                 for tier in ("warm", "cold", "hot"):
-                    self.move(tier)
+                    if not self.ending.is_set():
+                        self.move(tier)
         except Exception as error:
             self.failure = error
 
+    def call(self, method, path, *body):
+        return self.server.call(method, f"/api/v1{path}", *body)
+
     def move(self, tier):
-        move = self.server.call("POST", f"/api/v1/blobs/{self.digest}/move",
-                                {"tier": tier})
-        size = move["size"]
-        while move["state"] not in ("done", "failed", "cancelled"):
-            if self.ending.is_set():
-                break
-            time.sleep(0.05)
-            move = self.server.call("GET", f"/api/v1/moves/{move['id']}")
+        move = self.begin(tier)
+        self.current = move["id"]
+        while move["state"] not in ENDED and not self.ending.is_set():
+            self.ending.wait(0.25)  # asking costs processors too
+            move = self.call("GET", f"/moves/{move['id']}")
         if move["state"] in ("failed", "cancelled"):
             raise RuntimeError(f"a move has ended: {move}")
-        self.bytes += size if move["state"] == "done" else move["bytes_done"]
-        self.seconds = time.monotonic() - self.began
+        if move["state"] == "done":
+            self.done[move["id"]] = move["size"]
+        else:
+            self.call("DELETE", f"/moves/{move['id']}")
+            self.wait(move)
+
+    def begin(self, tier):
+        return self.call("POST", f"/blobs/{self.digest}/move", {"tier": tier})
+
+    def wait(self, move):
+        while move["state"] not in ENDED:
+            time.sleep(0.05)
+            move = self.call("GET", f"/moves/{move['id']}")
+
+    def so_far(self):
+        """Bytes, also of the move that is under way."""
+        move = self.call("GET", f"/moves/{self.current}")
+        shown = move["size"] if move["state"] == "done" else move["bytes_done"]
+        return sum({move["id"]: shown, **self.done}.values())
+
+    def mark(self):
+        self.marked = (time.monotonic(), self.so_far())
+
+    def rate(self):
+        """MB/s since the mark."""
+        began, before = self.marked
+        return (self.so_far() - before) / (time.monotonic() - began) / 1e6
 
     def end(self):
+        """Takes the blob back to where it came from."""
         self.ending.set()
         self.join()
         if self.failure:
             raise self.failure
-
-    def rate(self):
-        return self.bytes / self.seconds / 1e6
+        self.wait(self.begin("hot"))
 
 
 ROWS = (Moves,)
