@@ -100,6 +100,17 @@ void error_move(struct error *to, struct error *from)
     memset(from, 0, sizeof *from);
 }
 
+void error_keep_first(enum err *first, struct error *e, enum err err,
+                      struct error *failure)
+{
+    if (*first == ERR_NONE && err != ERR_NONE) {
+        *first = err;
+        if (e != NULL)
+            error_move(e, failure);
+    }
+    error_clear(failure);
+}
+
 int error_status(enum err code)
 {
     assert(code < ERR_COUNT);

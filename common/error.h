@@ -48,6 +48,11 @@ void error_clear(struct error *e);
 // Moves *from into *to (which is cleared first).
 void error_move(struct error *to, struct error *from);
 
+// Keeps the first of several failures: unless *first is one already, it becomes `err`
+// and *failure goes into *e (NULL is allowed). Empties *failure.
+void error_keep_first(enum err *first, struct error *e, enum err err,
+                      struct error *failure);
+
 int error_status(enum err code);         // HTTP status, 200 for ERR_NONE
 const char *error_slug(enum err code);   // "model-not-found"
 const char *error_title(enum err code);  // "Model not found"

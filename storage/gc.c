@@ -218,10 +218,7 @@ static enum err remove_batch(struct storage *storage, struct storage_tier *tier,
         if (db_digest(rows, i, 1, &key.digest))
             one =
                 remove_copy(storage, tier, &key, db_int(rows, i, 2), result, &failure);
-        if (one != ERR_NONE && err == ERR_NONE)
-            error_move(e, &failure);
-        err = err == ERR_NONE ? one : err;
-        error_clear(&failure);
+        error_keep_first(&err, e, one, &failure);
     }
     return err;
 }
@@ -238,9 +235,7 @@ static enum err remove_copies(struct storage *storage, const atomic_bool *cancel
         bool more = tier_is_online(tier);
         while (more && err == ERR_NONE && !is_cancelled(cancel))
             err = remove_batch(storage, tier, &last, &more, result, &failure);
-        if (err != ERR_NONE && first == ERR_NONE)
-            first = error_set(e, err, "%s", failure.detail);
-        error_clear(&failure);
+        error_keep_first(&first, e, err, &failure);
     }
     return first;
 }

@@ -288,11 +288,11 @@ static enum err end(struct db *db, void *context, struct error *e)
     const struct ending *n = context;
     enum err err = lock_move(db, n->move->id, e);
     if (err == ERR_NONE)
-        err = db_exec(db, sql,
-                      DB_PARAMS(DB_INT(n->move->id), DB_TEXT(move_state_name(n->state)),
-                                DB_TEXT(n->error),
-                                DB_DOUBLE((double)n->delay_ms / 1000)),
-                      NULL, e);
+        err =
+            db_exec(db, sql,
+                    DB_PARAMS(DB_INT(n->move->id), DB_TEXT(move_state_name(n->state)),
+                              DB_TEXT(n->error), DB_DOUBLE((double)n->delay_ms / 1000)),
+                    NULL, e);
     return err != ERR_NONE || n->state == MOVE_QUEUED ? err : put_event(db, n, e);
 }
 
@@ -377,10 +377,7 @@ enum err move_row_unplace_finished(struct storage *storage, struct error *e)
             continue;
         enum err one =
             remove_unfinished(storage, tier, &key, db_int(rows, i, 3), &failure);
-        if (one != ERR_NONE && first == ERR_NONE)
-            error_move(e, &failure);
-        first = first == ERR_NONE ? one : first;
-        error_clear(&failure);
+        error_keep_first(&first, e, one, &failure);
     }
     return first;
 }

@@ -29,7 +29,7 @@ struct attempt {
     struct throttle *throttle;
     struct chain chain;
     struct storage_tier *target;
-    unsigned absences; // of the target, before anything was written there
+    unsigned absences;       // of the target, before anything was written there
     struct placement source; // its seek table is the list's
     struct chunk_reader *reader;
     struct tier_writer *writer;
@@ -134,8 +134,8 @@ static enum err open_writer(struct attempt *a, uint64_t bound, struct error *e)
     tier_writer_free_at(&a->writer);
     a->writer = NULL;
     a->written = 0;
-    enum err err = a->target->store->ops->writer_new(a->target->store, &key, bound,
-                                                     &a->writer, e);
+    enum err err =
+        a->target->store->ops->writer_new(a->target->store, &key, bound, &a->writer, e);
     return of_target(a, err, e);
 }
 
@@ -274,20 +274,16 @@ static enum err check_target(struct attempt *a, struct error *e)
 {
     CLEANUP(placement_list_clear) struct placement_list list = {0};
     const struct placement *p = NULL;
-    bool found = false;
-    uint64_t size = 0;
-    enum err err = tier_require(a->target, e);
-    if (err == ERR_NONE)
-        err = placement_list_get(a->storage, &a->move->digest, &list, e);
+    bool seen = false;
+    enum err err = placement_list_get(a->storage, &a->move->digest, &list, e);
     for (int i = 0; err == ERR_NONE && i < list.count; i++) {
         if (list.placements[i].tier == a->move->to)
             p = &list.placements[i];
     }
     if (err != ERR_NONE || p == NULL) // move_row_ready looks for it again
         return err;
-    const struct tier_key key = {.digest = a->move->digest, .id = p->id};
-    err = a->target->store->ops->stat(a->target->store, &key, &found, &size, e);
-    if (err != ERR_NONE || (found && size == p->stored_size && !p->damaged))
+    err = placement_look(a->storage, &a->move->digest, p, &seen, e);
+    if (err != ERR_NONE || (seen && !p->damaged))
         return err;
     err = placement_condemn(a->storage, &a->move->digest, p,
                             p->damaged ? "damaged" : "missing, or its size differs",

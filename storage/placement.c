@@ -56,6 +56,20 @@ enum err placement_list_get(struct storage *storage, const struct digest *digest
     return ERR_NONE;
 }
 
+enum err placement_look(struct storage *storage, const struct digest *digest,
+                        const struct placement *placement, bool *seen, struct error *e)
+{
+    struct storage_tier *tier = &storage->tiers[placement->tier];
+    const struct tier_key key = {.digest = *digest, .id = placement->id};
+    bool found = false;
+    uint64_t size = 0;
+    enum err err = tier_require(tier, e);
+    if (err == ERR_NONE)
+        err = tier->store->ops->stat(tier->store, &key, &found, &size, e);
+    *seen = err == ERR_NONE && found && size == placement->stored_size;
+    return err;
+}
+
 // ---- the last transaction of an upload ---------------------------------------
 
 enum upload_row_state { ROW_WAITS, ROW_DONE };

@@ -29,6 +29,12 @@ void placement_list_clear(struct placement_list *list);
 enum err placement_list_get(struct storage *storage, const struct digest *digest,
                             struct placement_list *list, struct error *e) MUST_CHECK;
 
+// Whether its file or object is there and as large as it should be. ERR_UNAVAILABLE:
+// its tier is offline or away.
+enum err placement_look(struct storage *storage, const struct digest *digest,
+                        const struct placement *placement, bool *seen,
+                        struct error *e) MUST_CHECK;
+
 // What the last transaction of an upload makes.
 struct placement_birth {
     struct storage *storage;

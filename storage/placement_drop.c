@@ -129,10 +129,7 @@ static enum err remove_rows(struct storage *storage, const struct db_result *row
             continue;
         struct error failure = {0};
         enum err err = remove_one(storage, &d, &failure);
-        if (err != ERR_NONE && first == ERR_NONE)
-            error_move(e, &failure);
-        first = first == ERR_NONE ? err : first;
-        error_clear(&failure);
+        error_keep_first(&first, e, err, &failure);
     }
     return first;
 }
@@ -168,13 +165,13 @@ static enum err reap_tier(struct storage *storage, struct storage_tier *tier,
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;
     enum err err = db_acquire(storage->pool, &db, e);
     if (err == ERR_NONE)
-        err = db_query(
-            db, sql,
-            DB_PARAMS(DB_INT(tier->node), DB_TEXT(tier_name(tier->tier)),
-                      DB_INT(tier->reaped),
-                      DB_DOUBLE((double)storage->options.cold_delete_after_s),
-                      DB_INT(REAP_BATCH)),
-            &rows, e);
+        err =
+            db_query(db, sql,
+                     DB_PARAMS(DB_INT(tier->node), DB_TEXT(tier_name(tier->tier)),
+                               DB_INT(tier->reaped),
+                               DB_DOUBLE((double)storage->options.cold_delete_after_s),
+                               DB_INT(REAP_BATCH)),
+                     &rows, e);
     db_release(steal_ptr(db));
     if (err != ERR_NONE)
         return err;
@@ -189,12 +186,9 @@ enum err placement_reap(struct storage *storage, struct error *e)
     for (int i = 0; i < TIER_COUNT; i++) {
         struct storage_tier *tier = &storage->tiers[i];
         struct error failure = {0};
-        enum err err = tier_is_online(tier) ? reap_tier(storage, tier, &failure)
-                                            : ERR_NONE;
-        if (err != ERR_NONE && first == ERR_NONE)
-            error_move(e, &failure);
-        first = first == ERR_NONE ? err : first;
-        error_clear(&failure);
+        enum err err =
+            tier_is_online(tier) ? reap_tier(storage, tier, &failure) : ERR_NONE;
+        error_keep_first(&first, e, err, &failure);
     }
     return first;
 }
@@ -218,15 +212,11 @@ static enum err look_at_others(struct condemning *c, struct error *e)
     enum err err = placement_list_get(c->storage, c->digest, &list, e);
     for (int i = 0; err == ERR_NONE && i < list.count; i++) {
         const struct placement *p = &list.placements[i];
-        const struct tier_key key = {.digest = *c->digest, .id = p->id};
-        struct storage_tier *tier = &c->storage->tiers[p->tier];
         struct error ignored = {0};
-        bool found = false;
-        uint64_t size = 0;
-        if (p->id != c->placement->id && !p->damaged && tier_is_online(tier) &&
-            tier->store->ops->stat(tier->store, &key, &found, &size, &ignored) ==
-                ERR_NONE &&
-            found && size == p->stored_size)
+        bool seen = false;
+        if (p->id != c->placement->id && !p->damaged &&
+            placement_look(c->storage, c->digest, p, &seen, &ignored) == ERR_NONE &&
+            seen)
             c->others[p->tier] = p->id;
         error_clear(&ignored);
     }

@@ -59,8 +59,8 @@ struct storage {
     atomic_uint_fast64_t copies_healed, copies_damaged;
     _Atomic int64_t uploads_open; // counted anew by each sweep
     struct cold_reads *cold_reads;
-    struct cache *descriptors;    // digest -> struct blob_copy
-    struct cache *chains;         // digest -> struct chain
+    struct cache *descriptors; // digest -> struct blob_copy
+    struct cache *chains;      // digest -> struct chain
     struct upload_table *uploads;
     struct follower *follower;
     struct movers *movers; // NULL until storage_start

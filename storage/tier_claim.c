@@ -68,10 +68,11 @@ static enum err judge(struct storage_tier *tier, const struct claim *claim,
 
 static void go_offline(struct storage_tier *tier, const char *why)
 {
+    if (atomic_exchange(&tier->state, TIER_OFFLINE) == TIER_OFFLINE)
+        return;
     atomic_fetch_add(&tier->absences, 1);
-    if (atomic_exchange(&tier->state, TIER_OFFLINE) != TIER_OFFLINE)
-        log_error("a tier is offline, nothing on it is touched", "tier",
-                  tier_name(tier->tier), "why", why, "where", tier->where, NULL);
+    log_error("a tier is offline, nothing on it is touched", "tier",
+              tier_name(tier->tier), "why", why, "where", tier->where, NULL);
 }
 
 static void keep_unknown(struct storage_tier *tier)

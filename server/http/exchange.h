@@ -25,11 +25,11 @@ struct http_server {
     struct homes *homes;
     char *address;
     atomic_uint connections;
-    atomic_uint active;    // requests being answered
-    atomic_uint transfers; // of them, those that move many bytes
+    atomic_uint active;             // requests being answered
+    atomic_uint transfers;          // of them, those that move many bytes
     _Atomic int64_t transferred_ms; // when the last of those ended, monotonic
-    atomic_bool quiescing; // answers say Connection: close
-    uint8_t id_prefix[8];  // random; of the ids of requests
+    atomic_bool quiescing;          // answers say Connection: close
+    uint8_t id_prefix[8];           // random; of the ids of requests
     atomic_uint ids;
 };
 
