@@ -16,7 +16,8 @@
 
 enum known_kind {
     KNOWN_PLACEMENT,
-    KNOWN_UNFINISHED, // a placement whose copy was under way, or was being dropped
+    KNOWN_UNFINISHED, // a placement whose copy was under way, or was being dropped; a
+                      // damaged one is set aside by placement_reap
     KNOWN_OPEN,
     KNOWN_COMPLETING,
     KNOWN_DONE,
@@ -93,7 +94,7 @@ static enum err read_placements(struct repair *r, struct db *db, struct error *e
         "SELECT p.id, p.sha256, p.stored_size, p.state = 'ready',"
         " p.state IN ('copying', 'verifying') AND ($1 > 0 OR EXISTS (SELECT 1"
         "  FROM moves m WHERE m.placement_id = p.id AND m.node_id = $3)) OR"
-        " p.state = 'dropping' AND $1 > 0"
+        " p.state = 'dropping' AND NOT p.damaged AND $1 > 0"
         " FROM placements p WHERE p.node_id = $1 AND p.tier = $2"
         " AND ($4 OR p.state <> 'ready')";
     CLEANUP(db_result_free_at) struct db_result *rows = NULL;

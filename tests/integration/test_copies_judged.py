@@ -101,7 +101,8 @@ def test_a_bad_copy_is_not_dropped_for_one_that_is_missing(server):
     assert part.content == data[:CHUNK]
 
 
-def test_a_bad_copy_stays_until_it_can_be_set_aside(server):
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_bad_copy_stays_until_it_can_be_set_aside(server, restarts):
     data = make_bytes(SIZE, "aside")
     digest = on_two(server, "warm", "hot", data)
     bad = file_of(server, digest, "hot")
@@ -113,7 +114,11 @@ def test_a_bad_copy_stays_until_it_can_be_set_aside(server):
         "SELECT count(*) FROM placements WHERE tier = 'hot' AND state = 'ready'"), 60,
         "another is made")
     assert bad.exists()
+    if restarts:
+        server.stop()
     (server.data / "hot.aside").rename(folder)
+    if restarts:
+        server.start()
     wait_until(lambda: not bad.exists(), 30, "it is set aside")
     assert [path.name.split(".", 1)[1] for path in folder.iterdir()] == [bad.name]
     settle(server)
