@@ -98,10 +98,12 @@ static enum strata_status wait_for(struct invocation *invocation,
         if (bad > 0)
             print_finding(json_object_get(state, "last_finding"));
     }
-    return damaged == 0 ? STRATA_OK
-                        : fail_set(e, STRATA_CORRUPT,
-                                   "%lld copies are damaged, and there is no other",
-                                   (long long)damaged);
+    return damaged == 0
+               ? STRATA_OK
+               : fail_set(e, STRATA_CORRUPT,
+                          "%lld copies are damaged; a blob that is sent again is "
+                          "whole again",
+                          (long long)damaged);
 }
 
 enum strata_status cmd_scrub_start(struct invocation *invocation,
