@@ -5,7 +5,8 @@
 packages=(
     build-essential autoconf automake libtool pkg-config xz-utils
     libmicrohttpd-dev libpq-dev libssl-dev libcurl4-openssl-dev libjansson-dev
-    libinih-dev libunistring-dev libzstd-dev libexpat1-dev libcmocka-dev
+    libinih-dev libunistring-dev libzstd-dev libxxhash-dev libexpat1-dev
+    libcmocka-dev
     postgresql-15 python3 python3-venv ca-certificates curl zstd
 )
 

@@ -80,8 +80,8 @@ static enum err open_cold(struct storage *storage, const struct digest *digest,
                           struct blob_copy *copy, enum found *found, struct error *e)
 {
     CLEANUP(chain_clear) struct chain chain = {0};
-    bool raw = strcmp(placement->encoding, "raw") == 0;
-    enum err err = raw ? blob_chain(storage, digest, &chain, e) : ERR_NONE;
+    bool by_chain = placement->seek_table == NULL; // that has no checksums
+    enum err err = by_chain ? blob_chain(storage, digest, &chain, e) : ERR_NONE;
     const struct cold_copy_options options = {
         .store = storage->tiers[placement->tier].store,
         .key = {.digest = *digest, .id = placement->id},
@@ -90,7 +90,7 @@ static enum err open_cold(struct storage *storage, const struct digest *digest,
         .stored_size = placement->stored_size,
         .seek_table = placement->seek_table,
         .seek_table_size = placement->seek_table_size,
-        .chain = raw ? &chain : NULL,
+        .chain = by_chain ? &chain : NULL,
     };
     if (err == ERR_NONE)
         err = cold_copy_new(&options, &copy->cold, e);

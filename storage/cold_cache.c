@@ -13,31 +13,7 @@
 #define DECODERS_MAXIMUM 16u
 #define SLOTS_MINIMUM 3u // one frame that is read, one that is fetched and decoded
 
-// ---- lists ------------------------------------------------------------------------
-
-void frame_list_append(struct frame_list *list, struct frame *frame)
-{
-    frame->next = NULL;
-    frame->previous = list->last;
-    if (list->last != NULL)
-        list->last->next = frame;
-    else
-        list->first = frame;
-    list->last = frame;
-}
-
-void frame_list_remove(struct frame_list *list, struct frame *frame)
-{
-    if (frame->next != NULL)
-        frame->next->previous = frame->previous;
-    else
-        list->last = frame->previous;
-    if (frame->previous != NULL)
-        frame->previous->next = frame->next;
-    else
-        list->first = frame->next;
-    frame->next = frame->previous = NULL;
-}
+// ---- the table --------------------------------------------------------------------
 
 static struct frame **bucket(struct cold_reads *reads, int64_t placement, size_t index)
 {
@@ -214,6 +190,10 @@ void cold_reads_free(struct cold_reads *reads)
     if (reads == NULL)
         return;
     stop_threads(reads);
+    for (struct frame *frame; (frame = reads->fetching.first) != NULL;) {
+        frame_list_remove(&reads->fetching, frame);
+        frame_fail(reads, frame);
+    }
     while (reads->ready.first != NULL)
         frame_evict(reads, reads->ready.first);
     assert(reads->slots_used == 0);

@@ -9,6 +9,7 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/format/pieces.h"
 #include "common/log.h"
 
 struct cold_copy {
@@ -17,7 +18,8 @@ struct cold_copy {
     uint64_t size;
     struct tier_reader *reader;
     struct cold_layout *layout; // NULL: raw
-    struct chain chain;         // no states: the frame's checksum is the check
+    void *pieces;               // of a raw copy; NULL: the chain is its check
+    struct chain chain;         // no states: checksums are the check
 };
 
 static enum err damaged(const struct cold_copy *copy, size_t index, const char *what,
@@ -42,6 +44,22 @@ static enum err check_layout(const struct cold_copy *copy, struct error *e)
     return ERR_NONE;
 }
 
+static enum err take_pieces(struct cold_copy *copy,
+                            const struct cold_copy_options *options, struct error *e)
+{
+    size_t size = options->seek_table_size;
+    assert(options->seek_table != NULL || options->chain != NULL);
+    if (options->seek_table == NULL)
+        return ERR_NONE;
+    if (size != pieces_table_size(copy->size))
+        return error_set(e, ERR_COLD_UNREADABLE,
+                         "placement %" PRId64 " has %zu bytes of checksums", copy->id,
+                         size);
+    copy->pieces = alloc_array(size, 1);
+    memcpy(copy->pieces, options->seek_table, size);
+    return ERR_NONE;
+}
+
 static enum err take_encoding(struct cold_copy *copy,
                               const struct cold_copy_options *options, struct error *e)
 {
@@ -54,11 +72,10 @@ static enum err take_encoding(struct cold_copy *copy,
     if (strcmp(options->encoding, "raw") != 0)
         return error_set(e, ERR_UNAVAILABLE, // of a newer stratad: no damage
                          "the encoding %s is not known", options->encoding);
-    assert(options->chain != NULL);
     if (options->stored_size != options->size)
         return error_set(e, ERR_COLD_UNREADABLE,
                          "placement %" PRId64 " is raw and of another size", copy->id);
-    return ERR_NONE;
+    return take_pieces(copy, options, e);
 }
 
 static void take_chain(struct cold_copy *copy, const struct chain *chain)
@@ -103,6 +120,7 @@ void cold_copy_release(struct cold_copy *copy)
     tier_reader_free_at(&copy->reader);
     chain_clear(&copy->chain);
     free(copy->layout);
+    free(copy->pieces);
     free(copy);
 }
 
@@ -121,12 +139,19 @@ bool cold_copy_is_encoded(const struct cold_copy *copy)
     return copy->layout != NULL;
 }
 
+bool cold_copy_is_in_pieces(const struct cold_copy *copy)
+{
+    return copy->pieces != NULL;
+}
+
 size_t cold_copy_memory(const struct cold_copy *copy)
 {
     size_t size = sizeof *copy + copy->chain.count * CHAIN_STATE_SIZE;
     if (copy->layout != NULL)
-        size += sizeof *copy->layout +
-                copy->layout->count * sizeof copy->layout->frames[0];
+        size +=
+            sizeof *copy->layout + copy->layout->count * sizeof copy->layout->frames[0];
+    if (copy->pieces != NULL)
+        size += pieces_table_size(copy->size);
     return size;
 }
 
@@ -147,12 +172,27 @@ enum err cold_copy_read(const struct cold_copy *copy, uint64_t offset, void *byt
     return copy->reader->ops->read(copy->reader, offset, bytes, size, e);
 }
 
+enum err cold_copy_check_pieces(const struct cold_copy *copy, uint64_t offset,
+                                const void *bytes, size_t size, struct error *e)
+{
+    if (pieces_check(copy->pieces, offset, bytes, size))
+        return ERR_NONE;
+    return damaged(copy, (size_t)(offset / CHAIN_CHUNK_SIZE), "holds other bytes", e);
+}
+
 enum err cold_copy_check(const struct cold_copy *copy, struct cold_decoder *decoder,
                          size_t index, const void *stored, void *bytes, struct error *e)
 {
     if (copy->layout != NULL) {
         enum err err =
             cold_frame_decode(decoder, copy->layout, index, stored, bytes, e);
+        if (err != ERR_NONE)
+            return err;
+    }
+    if (copy->pieces != NULL) {
+        const struct cold_extent extent = cold_copy_extent(copy, index);
+        enum err err =
+            cold_copy_check_pieces(copy, extent.offset, bytes, extent.size, e);
         if (err != ERR_NONE)
             return err;
     }

@@ -21,14 +21,16 @@ struct cold_copy;
 struct cold_copy_options {
     struct tier_store *store; // used by cold_copy_new and by its reader
     struct tier_key key;
-    unsigned flags;         // TIER_READ_DIRECT
-    const char *encoding;   // "raw" or COLD_ENCODING
-    uint64_t size;          // of the blob
-    uint64_t stored_size;   // of the copy
-    const void *seek_table; // of COLD_ENCODING
+    unsigned flags;       // TIER_READ_DIRECT
+    const char *encoding; // "raw" or COLD_ENCODING
+    uint64_t size;        // of the blob
+    uint64_t stored_size; // of the copy
+    // Of COLD_ENCODING its seek table. Of a raw copy the checksums of its pieces
+    // (pieces.h), or NULL: older ones, and those in directories, have none.
+    const void *seek_table;
     size_t seek_table_size;
-    // Raw: each chunk is checked against it. Encoded: its frames have checksums of
-    // their own; where a chain is given, chunks are checked against that as well.
+    // Where it is given, chunks are checked against it as well as against those
+    // checksums; a raw copy without them needs it.
     const struct chain *chain;
 };
 
@@ -42,6 +44,7 @@ void cold_copy_release(struct cold_copy *copy); // NULL is allowed
 int64_t cold_copy_id(const struct cold_copy *copy); // of the placement
 uint64_t cold_copy_size(const struct cold_copy *copy);
 bool cold_copy_is_encoded(const struct cold_copy *copy);
+bool cold_copy_is_in_pieces(const struct cold_copy *copy);
 size_t cold_copy_memory(const struct cold_copy *copy); // bytes that it takes, about
 
 // Where chunk `index` lies in the copy.
@@ -54,6 +57,11 @@ struct cold_extent cold_copy_extent(const struct cold_copy *copy, size_t index);
 // Bytes of the copy, as they are stored.
 enum err cold_copy_read(const struct cold_copy *copy, uint64_t offset, void *bytes,
                         size_t size, struct error *e) MUST_CHECK;
+// Of a copy in pieces: those at `offset` of the blob, as pieces_check is given them.
+// ERR_COLD_UNREADABLE.
+enum err cold_copy_check_pieces(const struct cold_copy *copy, uint64_t offset,
+                                const void *bytes, size_t size,
+                                struct error *e) MUST_CHECK;
 // Encoded: decodes `stored` into `bytes` and checks it. Raw: checks `bytes`, where the
 // chunk has been read to. ERR_COLD_UNREADABLE.
 enum err cold_copy_check(const struct cold_copy *copy, struct cold_decoder *decoder,

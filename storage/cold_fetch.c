@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The threads that fetch frames. What somebody waits for goes before what is read
 // ahead; a frame that is waited for is read in several parts at once, each on a
-// connection of its own. Who ends the last part checks the frame.
+// connection of its own. Who ends the last part checks the frame; of a copy in pieces
+// each part is checked as it comes, that which is waited for first.
 #include "storage/cold_state.h"
 
 #include <assert.h>
 
 #include "common/alloc.h"
 #include "common/clock.h"
+#include "common/format/pieces.h"
 #include "common/log.h"
 
 #define STACK_SIZE ((size_t)512 << 10)
-#define PARTS_MAXIMUM 8u
 #define PART_MINIMUM ((size_t)64 << 10) // bytes
 // How often it is looked at anew who keeps room from those that wait for some.
 #define STARVED_MS 50
@@ -36,7 +37,8 @@ static struct frame *find_begun(struct cold_reads *reads, bool waited_for)
     for (struct frame *frame = reads->fetching.first, *next; frame != NULL;
          frame = next) {
         next = frame->next;
-        if (frame->waiters > 0 || frame_is_wanted(reads, frame)) {
+        if (frame->waiters > 0 || frame_is_partly_readable(frame) ||
+            frame_is_wanted(reads, frame)) {
             if ((frame->waiters > 0) == waited_for)
                 return frame;
             continue;
@@ -48,16 +50,59 @@ static struct frame *find_begun(struct cold_reads *reads, bool waited_for)
     return NULL;
 }
 
+static size_t count_pieces(const struct frame *frame)
+{
+    return (frame->extent.stored + PIECE_SIZE - 1) / PIECE_SIZE;
+}
+
 // Connections that would be idle otherwise make a frame come sooner.
 static unsigned count_parts(const struct cold_reads *reads, const struct frame *frame)
 {
     unsigned idle =
         reads->threads_maximum - (reads->threads_count - reads->threads_idle);
-    size_t parts = frame->extent.stored / PART_MINIMUM;
+    size_t parts = cold_copy_is_in_pieces(frame->copy)
+                       ? count_pieces(frame)
+                       : frame->extent.stored / PART_MINIMUM;
     if (frame->waiters == 0 || idle == 0 || parts == 0)
         return 1;
-    unsigned most = idle < PARTS_MAXIMUM ? idle : PARTS_MAXIMUM;
+    unsigned most = idle < FRAME_PARTS_MAXIMUM ? idle : FRAME_PARTS_MAXIMUM;
     return parts < most ? (unsigned)parts : most;
+}
+
+// `count` pieces from `first` on in `parts` parts.
+static void add_pieces(struct frame *frame, size_t first, size_t count, size_t parts)
+{
+    for (size_t i = 0; i < parts; i++)
+        frame_add_part(frame, (first + count * i / parts) * PIECE_SIZE,
+                       (first + count * (i + 1) / parts) * PIECE_SIZE);
+}
+
+// The piece that is waited for alone, then those after it, then those before it.
+static void split_pieces(struct frame *frame, size_t parts)
+{
+    size_t before = frame->wanted / PIECE_SIZE;
+    size_t after = count_pieces(frame) - before - 1;
+    size_t left = parts - 1;
+    size_t behind = before == 0 ? left : left * after / (before + after);
+    if (behind == 0 && after > 0)
+        behind = 1;
+    size_t ahead = left > behind ? left - behind : before > 0;
+    add_pieces(frame, before, 1, 1);
+    add_pieces(frame, before + 1, after, behind);
+    add_pieces(frame, 0, before, ahead);
+}
+
+static void split(const struct cold_reads *reads, struct frame *frame)
+{
+    size_t parts = count_parts(reads, frame);
+    frame->parts = 0;
+    if (parts > 1 && cold_copy_is_in_pieces(frame->copy)) {
+        split_pieces(frame, parts);
+        return;
+    }
+    for (size_t i = 0; i < parts; i++)
+        frame_add_part(frame, frame->extent.stored * i / parts,
+                       frame->extent.stored * (i + 1) / parts);
 }
 
 static struct frame *find_queued(const struct cold_reads *reads, bool waited_for)
@@ -77,7 +122,7 @@ static struct frame *admit(struct cold_reads *reads, bool waited_for, bool *star
         return NULL;
     frame_list_remove(&reads->queue, frame);
     frame->state = FRAME_FETCHING;
-    frame->parts = count_parts(reads, frame);
+    split(reads, frame);
     frame_list_append(&reads->fetching, frame);
     return frame;
 }
@@ -105,14 +150,29 @@ static unsigned char *room_of(const struct frame *frame)
     return frame->stored != NULL ? frame->stored : frame->bytes;
 }
 
-static enum err read_part(const struct frame *frame, unsigned part, size_t *size,
-                          struct error *e)
+// *size: of all that was read.
+static enum err read_part(const struct frame *frame, const struct frame_part *part,
+                          size_t *size, struct error *e)
 {
-    size_t from = frame->extent.stored * part / frame->parts;
-    size_t to = frame->extent.stored * (part + 1) / frame->parts;
-    *size = to - from;
-    return cold_copy_read(frame->copy, frame->extent.offset + from,
-                          room_of(frame) + from, *size, e);
+    uint64_t offset = frame->extent.offset + part->from;
+    unsigned char *bytes = room_of(frame) + part->from;
+    *size += part->to - part->from;
+    enum err err = cold_copy_read(frame->copy, offset, bytes, part->to - part->from, e);
+    if (err == ERR_NONE && cold_copy_is_in_pieces(frame->copy))
+        err = cold_copy_check_pieces(frame->copy, offset, bytes, part->to - part->from,
+                                     e);
+    return err;
+}
+
+// What is not right may have been changed on the way: it is read once more.
+static enum err get_part(const struct frame *frame, const struct frame_part *part,
+                         size_t *size, struct error *e)
+{
+    enum err err = read_part(frame, part, size, e);
+    if (err != ERR_COLD_UNREADABLE)
+        return err;
+    cold_copy_suspect(frame->copy, frame->index, e);
+    return read_part(frame, part, size, e);
 }
 
 // Those that decode at once are as many as processors, since each takes memory.
@@ -130,7 +190,7 @@ static enum err check(struct cold_reads *reads, struct frame *frame, struct erro
     return err;
 }
 
-// Its bytes may have been changed on the way: it is read once more, in one part.
+// The same of a frame, which is read in one part then.
 static enum err check_again(struct cold_reads *reads, struct frame *frame,
                             struct error *e)
 {
@@ -169,10 +229,13 @@ static void queue_again(struct cold_reads *reads, struct frame *frame)
 static struct cold_copy *end_frame(struct cold_reads *reads, struct frame *frame)
 {
     bool is_whole = frame->parts_ended == frame->parts;
-    if (frame->error.code == ERR_NONE && is_whole)
+    bool unchecked = is_whole && !cold_copy_is_in_pieces(frame->copy);
+    if (frame->error.code == ERR_NONE && unchecked)
         frame->error.code = check(reads, frame, &frame->error);
-    if (frame->error.code == ERR_COLD_UNREADABLE && is_whole)
+    if (frame->error.code == ERR_COLD_UNREADABLE && unchecked)
         frame->error.code = check_again(reads, frame, &frame->error);
+    while (frame->pins > 0 && (frame->error.code != ERR_NONE || !is_whole))
+        pthread_cond_wait(&frame->changed, &reads->lock);
     if (frame->error.code == ERR_NONE && !is_whole && frame->waiters > 0) {
         queue_again(reads, frame); // somebody came after it had been given up
         return NULL;
@@ -190,20 +253,23 @@ static struct cold_copy *end_frame(struct cold_reads *reads, struct frame *frame
 
 static void run_part(struct cold_reads *reads, struct frame *frame)
 {
-    unsigned part = frame->parts_begun++;
+    struct frame_part *part = &frame->part[frame->parts_begun++];
     if (all_begun(frame))
         frame_list_remove(&reads->fetching, frame);
-    else if (part == 0) // at once, not each the next
+    else if (part == frame->part) // at once, not each the next
         pthread_cond_broadcast(&reads->work);
     fetch_wake(reads);
     pthread_mutex_unlock(&reads->lock);
-    size_t size;
+    size_t size = 0;
     struct error failure = {0};
-    enum err err = read_part(frame, part, &size, &failure);
+    enum err err = get_part(frame, part, &size, &failure);
     pthread_mutex_lock(&reads->lock);
     frame->parts_ended++;
     if (err == ERR_NONE) {
         reads->counts.bytes += size;
+        part->is_checked = cold_copy_is_in_pieces(frame->copy);
+        if (part->is_checked)
+            pthread_cond_broadcast(&frame->changed);
     } else {
         give_up(reads, frame);
         error_move(&frame->error, &failure);

@@ -121,17 +121,22 @@ void cold_reader_expect(struct cold_reader *reader, uint64_t offset, uint64_t si
 
 // ---- reading ----------------------------------------------------------------------
 
-static void count(struct cold_reader *reader, const struct frame *frame)
+static bool is_readable(const struct frame *frame, size_t at)
+{
+    return frame_readable(frame, at) > at;
+}
+
+static void count(struct cold_reader *reader, const struct frame *frame, size_t at)
 {
     struct cold_reads *reads = reader->reads;
-    reads->counts.waits += frame->state != FRAME_READY;
+    reads->counts.waits += !is_readable(frame, at);
     if (frame->begun_for == reader->serial || reader->shared == frame->index + 1)
         return;
     reads->counts.shared++;
     reader->shared = frame->index + 1;
 }
 
-static enum err wait_for(struct cold_reader *reader, struct frame *frame,
+static enum err wait_for(struct cold_reader *reader, struct frame *frame, size_t at,
                          struct error *e)
 {
     struct cold_reads *reads = reader->reads;
@@ -139,34 +144,40 @@ static enum err wait_for(struct cold_reader *reader, struct frame *frame,
         return error_set(e, ERR_UNAVAILABLE, "no thread can be started");
     reader->is_waiting = true;
     reader->wait_ms = clock_monotonic_ms();
-    while (frame->state != FRAME_READY && frame->state != FRAME_FAILED)
+    while (!is_readable(frame, at) && frame->state != FRAME_FAILED)
         pthread_cond_wait(&frame->changed, &reads->lock);
     reader->is_waiting = false;
     reader->at_ms += clock_monotonic_ms() - reader->wait_ms;
-    if (frame->state == FRAME_READY)
+    if (frame->state != FRAME_FAILED)
         return ERR_NONE;
     return error_set(e, frame->error.code, "%s", frame->error.detail);
 }
 
-// The lock is held; the frame is the most recently used one afterwards.
-static enum err take(struct cold_reader *reader, size_t index, struct frame **taken,
+// The frame in which `offset` can be read. The lock is held; a READY one is the most
+// recently used one afterwards.
+static enum err take(struct cold_reader *reader, uint64_t offset, struct frame **taken,
                      struct error *e)
 {
     struct cold_reads *reads = reader->reads;
+    size_t index = (size_t)(offset / CHAIN_CHUNK_SIZE);
+    size_t at = (size_t)(offset % CHAIN_CHUNK_SIZE);
     move_to(reader, index);
     struct frame *frame = frame_request(reader, index);
-    count(reader, frame);
-    frame->waiters++;
+    count(reader, frame, at);
+    if (frame->waiters++ == 0)
+        frame->wanted = at;
     ask_ahead(reader);
-    enum err err = wait_for(reader, frame, e);
+    enum err err = wait_for(reader, frame, at, e);
     frame->waiters--;
     if (err != ERR_NONE) {
         frame_free_unused(frame);
         frames_drop_unwanted(reads);
         return err;
     }
-    frame_list_remove(&reads->ready, frame);
-    frame_list_append(&reads->ready, frame);
+    if (frame->state == FRAME_READY) {
+        frame_list_remove(&reads->ready, frame);
+        frame_list_append(&reads->ready, frame);
+    }
     *taken = frame;
     return ERR_NONE;
 }
@@ -176,13 +187,14 @@ enum err cold_reader_wait(struct cold_reader *reader, uint64_t offset, struct er
     assert(offset < cold_copy_size(reader->copy));
     struct frame *frame;
     LOCK_SCOPE(&reader->reads->lock);
-    return take(reader, (size_t)(offset / CHAIN_CHUNK_SIZE), &frame, e);
+    return take(reader, offset, &frame, e);
 }
 
 // What is read to its end is not wanted any more, and leaves room for what comes.
 static void let_go(struct cold_reader *reader, struct frame *frame, bool is_read)
 {
-    frame->pins--;
+    if (--frame->pins == 0 && frame->state == FRAME_FETCHING)
+        pthread_cond_broadcast(&frame->changed); // it may have failed meanwhile
     if (is_read) {
         move_to(reader, frame->index + 1);
         ask_ahead(reader);
@@ -198,18 +210,18 @@ enum err cold_reader_read(struct cold_reader *reader, uint64_t offset, void *byt
     struct frame *frame;
     size_t from = (size_t)(offset % CHAIN_CHUNK_SIZE);
     pthread_mutex_lock(&reads->lock);
-    enum err err = take(reader, (size_t)(offset / CHAIN_CHUNK_SIZE), &frame, e);
+    enum err err = take(reader, offset, &frame, e);
     if (err != ERR_NONE) {
         pthread_mutex_unlock(&reads->lock);
         return err;
     }
     frame->pins++;
+    size_t here = frame_readable(frame, from) - from;
     pthread_mutex_unlock(&reads->lock);
-    size_t left = frame->extent.size - from;
-    *got = size < left ? size : left;
+    *got = size < here ? size : here;
     memcpy(bytes, frame->bytes + from, *got);
     pthread_mutex_lock(&reads->lock);
-    let_go(reader, frame, *got == left);
+    let_go(reader, frame, from + *got == frame->extent.size);
     pthread_mutex_unlock(&reads->lock);
     return ERR_NONE;
 }

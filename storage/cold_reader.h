@@ -22,10 +22,11 @@ void cold_reader_free(struct cold_reader *reader);
 // What will be read next, all of it within the blob: nothing else is fetched. Before
 // the first call that is the whole blob.
 void cold_reader_expect(struct cold_reader *reader, uint64_t offset, uint64_t size);
-// Waits until the chunk at `offset`, which is within the blob, has come and is checked.
+// Waits until what is at `offset`, which is within the blob, has come and is checked:
+// the chunk there, or of a copy in pieces the piece.
 enum err cold_reader_wait(struct cold_reader *reader, uint64_t offset,
                           struct error *e) MUST_CHECK;
-// Waits for the chunk at `offset`, which is within the blob, and copies up to its end;
+// Waits for the same and copies up to the end of the chunk or of what has come of it;
 // *got is at least 1.
 enum err cold_reader_read(struct cold_reader *reader, uint64_t offset, void *bytes,
                           size_t size, size_t *got, struct error *e) MUST_CHECK;

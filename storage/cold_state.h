@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the cache of cold chunks consists of, for cold_cache.c (frames and the memory
-// for them), cold_room.c (what goes when memory is short), cold_fetch.c (threads) and
-// cold_reader.c alone. One lock guards it all; it
-// is never held across a read, a decoding or a copy of bytes.
+// What the cache of cold chunks consists of, for cold_cache.c (the table of frames and
+// the memory for them), cold_room.c (what goes when memory is short), cold_fetch.c
+// (threads) and cold_reader.c alone. One lock guards it all; it is never held across a
+// read, a decoding or a copy of bytes.
 #pragma once
 
 #include <pthread.h>
@@ -10,37 +10,7 @@
 
 #include "storage/cold_cache.h"
 #include "storage/cold_copy.h"
-
-enum frame_state {
-    FRAME_QUEUED,   // in `queue`
-    FRAME_FETCHING, // in `fetching` while some part of it has not begun
-    FRAME_READY,    // in `ready`, checked
-    FRAME_FAILED,   // in no list and not in the table: whoever comes next tries again
-};
-
-// A chunk that somebody wants or wanted.
-struct frame {
-    struct frame *next_same; // of its hash
-    struct frame *next, *previous;
-    int64_t placement;
-    size_t index;
-    enum frame_state state;
-    struct cold_copy *copy; // held until it is READY or FAILED
-    struct cold_extent extent;
-    uint64_t begun_for; // the reader that asked first
-    unsigned waiters;   // readers that wait for it now
-    unsigned pins;      // readers that copy from it now
-    unsigned parts, parts_begun, parts_ended;
-    bool given_up;         // no further part begins
-    unsigned char *bytes;  // a slot, from FETCHING on
-    unsigned char *stored; // a slot, while FETCHING and encoded
-    struct error error;    // of FAILED
-    pthread_cond_t changed;
-};
-
-struct frame_list {
-    struct frame *first, *last;
-};
+#include "storage/cold_frame.h"
 
 // It wants the chunks from `at` to `at + ahead`, but none from `end` on.
 struct cold_reader {
@@ -87,15 +57,16 @@ struct cold_reads {
 
 // ---- cold_cache.c; all with the lock held ---------------------------------------
 
-void frame_list_append(struct frame_list *list, struct frame *frame);
-void frame_list_remove(struct frame_list *list, struct frame *frame);
 void *slot_take(struct cold_reads *reads); // there is one
 // The frame that the reader asks for: the one that is there, or a new one, queued.
 struct frame *frame_request(struct cold_reader *reader, size_t index);
+// Up to where the chunk can be read from `from` on; `from` itself: there is nothing
+// yet.
+size_t frame_readable(const struct frame *frame, size_t from);
 void frame_give_stored(struct cold_reads *reads, struct frame *frame);
 void frame_give_memory(struct cold_reads *reads, struct frame *frame);
 // Gives its memory back and takes it out of the table; freed once nobody looks at it.
-// No part of it is under way.
+// No part of it is under way, and nobody copies from it.
 void frame_fail(struct cold_reads *reads, struct frame *frame);
 void frame_evict(struct cold_reads *reads, struct frame *frame); // a READY one
 void frame_free_unused(struct frame *frame);

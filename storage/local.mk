@@ -18,6 +18,8 @@ libstrata_storage_la_SOURCES = \
     %D%/cold_copy.c \
     %D%/cold_copy.h \
     %D%/cold_fetch.c \
+    %D%/cold_frame.c \
+    %D%/cold_frame.h \
     %D%/cold_reader.c \
     %D%/cold_reader.h \
     %D%/cold_room.c \

@@ -76,7 +76,7 @@ struct step {
     const struct move *move;
     int64_t id;
     bool exists;
-    const struct move_copy *copy;
+    const struct placement *copy;
     bool dropped;
 };
 
@@ -171,7 +171,7 @@ static enum err put_ready(struct db *db, const struct step *s, struct error *e)
         " heat_score = coalesce((SELECT max(o.heat_score) FROM placements o"
         "   WHERE o.sha256 = placements.sha256 AND o.id <> placements.id), 0)"
         " WHERE id = $1 AND state = 'verifying'";
-    const struct move_copy *c = s->copy;
+    const struct placement *c = s->copy;
     int64_t changed = 0;
     enum err err = db_exec(
         db, sql,
@@ -229,7 +229,7 @@ static enum err become_ready(struct db *db, void *context, struct error *e)
 }
 
 enum err move_row_ready(struct storage *storage, const struct move *move,
-                        const struct move_copy *copy, bool *dropped, struct error *e)
+                        const struct placement *copy, bool *dropped, struct error *e)
 {
     struct step step = {.storage = storage, .move = move, .copy = copy};
     enum err err = db_tx_run(storage->pool, become_ready, &step, e);

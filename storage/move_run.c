@@ -9,6 +9,7 @@
 #include "common/alloc.h"
 #include "common/clock.h"
 #include "common/format/cold.h"
+#include "common/format/pieces.h"
 #include "common/log.h"
 #include "storage/blob_open.h"
 #include "storage/chunk_reader.h"
@@ -34,6 +35,7 @@ struct attempt {
     struct chunk_reader *reader;
     struct tier_writer *writer;
     struct cold_encoded encoded; // seek_table NULL: raw
+    void *pieces;                // checksums of a raw copy, or NULL
     uint64_t written;
     int64_t copy_id;
 };
@@ -139,18 +141,36 @@ static enum err open_writer(struct attempt *a, uint64_t bound, struct error *e)
     return of_target(a, err, e);
 }
 
+// What comes from a scan: whole chunks, each checked.
+static enum err write_chunk(void *context, const void *bytes, size_t size,
+                            struct error *e)
+{
+    struct attempt *a = context;
+    if (a->pieces != NULL)
+        pieces_note(a->pieces, a->written, bytes, size);
+    return write_bytes(a, bytes, size, e);
+}
+
+// Files are handed out by sendfile, which checks nothing.
+static void begin_pieces(struct attempt *a)
+{
+    if (a->target->file == NULL && a->chain.size > 0)
+        a->pieces = alloc_array(pieces_table_size(a->chain.size), 1);
+}
+
 static enum err copy_raw(struct attempt *a, struct error *e)
 {
     const struct chunk_scan scan = {
         .reader = a->reader,
         .chain = &a->chain,
         .threads = threads_for(&a->storage->tiers[a->source.tier]),
-        .sink = write_bytes,
+        .sink = write_chunk,
         .context = a,
         .throttle = a->throttle,
         .cancel = &a->running->cancel,
         .done = &a->running->done,
     };
+    begin_pieces(a);
     atomic_store(&a->running->done, 0);
     enum err err = open_writer(a, a->chain.size, e);
     return err != ERR_NONE ? err : chunk_scan_run(&scan, e);
@@ -202,15 +222,18 @@ static enum err copy(struct attempt *a, struct error *e)
 
 // ---- verifying --------------------------------------------------------------------
 
+// What its row will say; the seek table is the attempt's.
 static void describe_copy(const struct attempt *a, struct placement *p)
 {
+    bool raw = a->encoded.seek_table == NULL;
     *p = (struct placement){.id = a->copy_id,
                             .tier = a->move->to,
                             .stored_size = a->written,
-                            .seek_table = a->encoded.seek_table,
-                            .seek_table_size = a->encoded.seek_table_size};
-    snprintf(p->encoding, sizeof p->encoding, "%s",
-             a->encoded.seek_table != NULL ? COLD_ENCODING : "raw");
+                            .seek_table = raw ? a->pieces : a->encoded.seek_table};
+    if (p->seek_table != NULL)
+        p->seek_table_size =
+            raw ? pieces_table_size(a->chain.size) : a->encoded.seek_table_size;
+    snprintf(p->encoding, sizeof p->encoding, "%s", raw ? "raw" : COLD_ENCODING);
 }
 
 // What the device gives back, not what is still in memory.
@@ -337,13 +360,8 @@ static enum err attempt(struct attempt *a, struct error *e)
         err = require_same_target(a, e);
     if (err != ERR_NONE)
         return err;
-    const struct move_copy copy = {
-        .id = a->copy_id,
-        .stored_size = a->written,
-        .encoding = a->encoded.seek_table != NULL ? COLD_ENCODING : "raw",
-        .seek_table = a->encoded.seek_table,
-        .seek_table_size = a->encoded.seek_table_size,
-    };
+    struct placement copy;
+    describe_copy(a, &copy);
     err = move_row_ready(a->storage, a->move, made ? &copy : NULL, &dropped, e);
     blob_copies_changed(a->storage, &a->move->digest);
     return err != ERR_NONE || !dropped
@@ -357,6 +375,7 @@ static void clean(struct attempt *a)
     chunk_reader_free(a->reader);
     chain_clear(&a->chain);
     free(a->encoded.seek_table);
+    free(a->pieces);
 }
 
 static int64_t delay_ms(const struct move *move)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "storage/move.h"
+#include "storage/placement.h"
 #include "storage/state.h"
 
 // What is known of a move while it runs.
@@ -48,17 +49,10 @@ enum err move_row_place(struct storage *storage, const struct move *move, int64_
                         bool *exists, struct error *e) MUST_CHECK;
 enum err move_row_verifying(struct storage *storage, const struct move *move,
                             int64_t id, struct error *e) MUST_CHECK;
-struct move_copy {
-    int64_t id;
-    uint64_t stored_size;
-    const char *encoding;
-    const void *seek_table; // or NULL
-    size_t seek_table_size;
-};
 // The copy (NULL: it was there, and still must be) is ready, and what is above it is
 // `dropping` where the move drops; *dropped says whether there is something to remove.
 enum err move_row_ready(struct storage *storage, const struct move *move,
-                        const struct move_copy *copy, bool *dropped,
+                        const struct placement *copy, bool *dropped,
                         struct error *e) MUST_CHECK;
 // The end of the attempt: done, cancelled, failed, or queued again after a delay.
 enum err move_row_end(struct storage *storage, const struct move *move,

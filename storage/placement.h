@@ -13,7 +13,7 @@ struct placement {
     bool damaged;
     uint64_t stored_size;
     char encoding[PLACEMENT_ENCODING_SIZE]; // "raw" or COLD_ENCODING
-    void *seek_table;                       // owned; NULL unless it is encoded
+    void *seek_table;                       // owned; as cold_copy.h says, or NULL
     size_t seek_table_size;
 };
 

@@ -12,6 +12,8 @@ libstrata_common_la_SOURCES += \
     %D%/cold_map.c \
     %D%/cold_map.h \
     %D%/cold_regions.c \
+    %D%/pieces.c \
+    %D%/pieces.h \
     %D%/planes.c \
     %D%/planes.h \
     %D%/safetensors.c \

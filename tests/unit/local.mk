@@ -11,6 +11,7 @@ unit_tests = \
     %D%/test_cold \
     %D%/test_cold_damage \
     %D%/test_cold_golden \
+    %D%/test_cold_pieces \
     %D%/test_cold_reader \
     %D%/test_config \
     %D%/test_digest_field \
@@ -28,6 +29,7 @@ unit_tests = \
     %D%/test_options \
     %D%/test_page \
     %D%/test_pattern \
+    %D%/test_pieces \
     %D%/test_policy_decide \
     %D%/test_policy_heat \
     %D%/test_policy_space \
@@ -68,7 +70,17 @@ LDADD = $(fuzz_main) libstrata_cli.la libstrata_client.la $(server_libs) $(CMOCK
     %D%/test_blob_source.c \
     $(NULL)
 
+%C%_test_cold_pieces_SOURCES = \
+    %D%/cold_subject.c \
+    %D%/cold_subject.h \
+    %D%/counted_store.c \
+    %D%/counted_store.h \
+    %D%/test_cold_pieces.c \
+    $(NULL)
+
 %C%_test_cold_reader_SOURCES = \
+    %D%/cold_subject.c \
+    %D%/cold_subject.h \
     %D%/counted_store.c \
     %D%/counted_store.h \
     %D%/test_cold_reader.c \

@@ -11,127 +11,38 @@
 
 #include "common/alloc.h"
 #include "common/clock.h"
-#include "storage/cold_reader.h"
 #include "tests/unit/cold_memory.h"
-#include "tests/unit/counted_store.h"
-
-#define CHUNK ((size_t)CHAIN_CHUNK_SIZE)
-#define MIB ((size_t)1 << 20)
-
-// A blob with copies in a store.
-struct subject {
-    struct counted_store *store;
-    struct cold_reads *reads;
-    unsigned char *bytes;
-    size_t size;
-    struct chain chain;
-    struct tier_key key;
-    struct cold_copy *copy;
-};
-
-static struct cold_copy *put_copy(struct subject *s, int64_t id)
-{
-    s->key.id = id;
-    chain_digest(&s->chain, &s->key.digest);
-    counted_store_put(s->store, &s->key, s->bytes, s->size);
-    const struct cold_copy_options options = {.store = &s->store->store,
-                                              .key = s->key,
-                                              .encoding = "raw",
-                                              .size = s->size,
-                                              .stored_size = s->size,
-                                              .chain = &s->chain};
-    struct error e = {0};
-    struct cold_copy *copy = NULL;
-    assert_int_equal(cold_copy_new(&options, &copy, &e), ERR_NONE);
-    return copy;
-}
-
-static void make_bytes(struct subject *s, size_t size)
-{
-    uint64_t state = size + 1;
-    s->size = size;
-    s->bytes = alloc_zero(size + 8);
-    for (size_t i = 0; i < size; i += 8) {
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        memcpy(s->bytes + i, &state, 8);
-    }
-    struct chain_hasher *hasher = chain_hasher_new();
-    chain_hasher_update(hasher, s->bytes, size);
-    chain_hasher_finish(hasher, &s->chain);
-    chain_hasher_free(hasher);
-}
-
-static void begin(struct subject *s, size_t size, size_t memory)
-{
-    memset(s, 0, sizeof *s);
-    s->store = counted_store_new();
-    s->reads = cold_reads_new(&(struct cold_reads_options){memory, 8});
-    make_bytes(s, size);
-    s->copy = put_copy(s, 1);
-}
-
-static void end(struct subject *s)
-{
-    cold_copy_release(s->copy);
-    cold_reads_free(s->reads);
-    counted_store_free(s->store);
-    chain_clear(&s->chain);
-    free(s->bytes);
-}
-
-static struct cold_reads_counts counts_of(struct subject *s)
-{
-    struct cold_reads_counts counts;
-    cold_reads_count(s->reads, &counts);
-    return counts;
-}
-
-// Reads a range in pieces of `piece` bytes; whether all of it was right.
-static bool read_range(struct subject *s, struct cold_reader *reader, size_t offset,
-                       size_t size, size_t piece)
-{
-    unsigned char *to = alloc_zero(piece);
-    bool right = true;
-    for (size_t done = 0, got; right && done < size; done += got) {
-        struct error e = {0};
-        size_t want = size - done < piece ? size - done : piece;
-        right =
-            cold_reader_read(reader, offset + done, to, want, &got, &e) == ERR_NONE &&
-            got > 0 && memcmp(to, s->bytes + offset + done, got) == 0;
-    }
-    free(to);
-    return right;
-}
+#include "tests/unit/cold_subject.h"
 
 static void gives_any_range_of_a_blob(void **state)
 {
     (void)state;
     struct subject s;
-    begin(&s, 3 * CHUNK + 12345, 96 * MIB);
+    subject_begin(&s, 3 * CHUNK + 12345, 96 * MIB);
     struct cold_reader *reader = cold_reader_new(s.reads, s.copy);
-    assert_true(read_range(&s, reader, 0, s.size, 300 * 1024));
-    assert_true(read_range(&s, reader, 3 * CHUNK + 12344, 1, 1));
-    assert_true(read_range(&s, reader, CHUNK - 7, 14, 100));
+    assert_true(subject_read(&s, reader, 0, s.size, 300 * 1024));
+    assert_true(subject_read(&s, reader, 3 * CHUNK + 12344, 1, 1));
+    assert_true(subject_read(&s, reader, CHUNK - 7, 14, 100));
     cold_reader_free(reader);
+    subject_await_fetched(&s, 4);
     assert_int_equal(atomic_load(&s.store->bytes), s.size);
-    assert_int_equal(counts_of(&s).fetched, 4);
-    end(&s);
+    subject_end(&s);
 }
 
 static void fetches_the_chunks_of_the_range_alone(void **state)
 {
     (void)state;
     struct subject s;
-    begin(&s, 8 * CHUNK, 96 * MIB);
+    subject_begin(&s, 8 * CHUNK, 96 * MIB);
     struct cold_reader *reader = cold_reader_new(s.reads, s.copy);
     cold_reader_expect(reader, 2 * CHUNK + 5, 100);
-    assert_true(read_range(&s, reader, 2 * CHUNK + 5, 100, 100));
+    assert_true(subject_read(&s, reader, 2 * CHUNK + 5, 100, 100));
     cold_reader_expect(reader, 5 * CHUNK - 1, 2);
-    assert_true(read_range(&s, reader, 5 * CHUNK - 1, 2, 2));
+    assert_true(subject_read(&s, reader, 5 * CHUNK - 1, 2, 2));
     cold_reader_free(reader);
-    assert_int_equal(counts_of(&s).fetched, 3);
+    subject_await_fetched(&s, 3);
     assert_int_equal(atomic_load(&s.store->bytes), 3 * CHUNK);
-    end(&s);
+    subject_end(&s);
 }
 
 static void takes_the_first_chunk_over_several_connections(void **state)
@@ -139,32 +50,32 @@ static void takes_the_first_chunk_over_several_connections(void **state)
     (void)state;
     struct subject s;
     struct error e = {0};
-    begin(&s, CHUNK, 96 * MIB);
+    subject_begin(&s, CHUNK, 96 * MIB);
     s.store->delay_us = 100000;
     struct cold_reader *reader = cold_reader_new(s.reads, s.copy);
     int64_t start_ms = clock_monotonic_ms();
     assert_int_equal(cold_reader_wait(reader, 0, &e), ERR_NONE);
     assert_true(clock_monotonic_ms() - start_ms < 400);
     assert_true(atomic_load(&s.store->reading_most) >= 4);
-    assert_true(read_range(&s, reader, 0, s.size, MIB));
+    assert_true(subject_read(&s, reader, 0, s.size, MIB));
     cold_reader_free(reader);
-    end(&s);
+    subject_end(&s);
 }
 
 static void reads_ahead_in_parallel(void **state)
 {
     (void)state;
     struct subject s;
-    begin(&s, 16 * CHUNK, 96 * MIB);
+    subject_begin(&s, 16 * CHUNK, 96 * MIB);
     s.store->delay_us = 20000;
     struct cold_reader *reader = cold_reader_new(s.reads, s.copy);
-    assert_true(read_range(&s, reader, 0, CHUNK, MIB));
+    assert_true(subject_read(&s, reader, 0, CHUNK, MIB));
     atomic_store(&s.store->reading_most, 0); // those were parts of one chunk
-    assert_true(read_range(&s, reader, CHUNK, s.size - CHUNK, MIB));
+    assert_true(subject_read(&s, reader, CHUNK, s.size - CHUNK, MIB));
     cold_reader_free(reader);
     assert_true(atomic_load(&s.store->reading_most) >= 4);
     assert_int_equal(atomic_load(&s.store->bytes), s.size);
-    end(&s);
+    subject_end(&s);
 }
 
 // ---- many readers -----------------------------------------------------------------
@@ -185,8 +96,8 @@ static void *read_all(void *context)
     c->right = true;
     for (size_t at = 0; at < c->subject->size && c->right; at += c->piece) {
         size_t left = c->subject->size - at;
-        c->right = read_range(c->subject, reader, at, left < c->piece ? left : c->piece,
-                              c->piece);
+        c->right = subject_read(c->subject, reader, at,
+                                left < c->piece ? left : c->piece, c->piece);
         if (c->pause_us > 0)
             usleep(c->pause_us);
     }
@@ -212,7 +123,7 @@ static void fetches_once_for_many_readers(void **state)
     struct client clients[16];
     // Room for all of it: with less, a reader that a busy machine leaves far behind
     // fetches again what has gone.
-    begin(&s, 20 * CHUNK + 1, 96 * MIB);
+    subject_begin(&s, 20 * CHUNK + 1, 96 * MIB);
     s.store->delay_us = 2000;
     for (size_t i = 0; i < 16; i++)
         clients[i] = (struct client){.subject = &s,
@@ -220,12 +131,12 @@ static void fetches_once_for_many_readers(void **state)
                                      .piece = (256 + 64 * i) * 1024,
                                      .pause_us = (unsigned)(i * 100)};
     run_clients(clients, 16);
-    struct cold_reads_counts counts = counts_of(&s);
+    struct cold_reads_counts counts = subject_counts(&s);
     assert_int_equal(atomic_load(&s.store->bytes), s.size);
     assert_int_equal(counts.fetched, 21);
     assert_int_equal(counts.bytes, s.size);
     assert_true(counts.shared >= 15 * 21);
-    end(&s);
+    subject_end(&s);
 }
 
 static void keeps_to_its_memory(void **state)
@@ -234,17 +145,17 @@ static void keeps_to_its_memory(void **state)
     struct subject s;
     struct client clients[24];
     struct cold_copy *copies[6];
-    begin(&s, 4 * CHUNK + 77, 16 * MIB);
+    subject_begin(&s, 4 * CHUNK + 77, 16 * MIB);
     for (size_t i = 0; i < 6; i++)
-        copies[i] = put_copy(&s, (int64_t)i + 2);
+        copies[i] = subject_put(&s, (int64_t)i + 2);
     for (size_t i = 0; i < 24; i++)
         clients[i] =
             (struct client){.subject = &s, .copy = copies[i % 6], .piece = 200 * 1024};
     run_clients(clients, 24);
-    assert_true(counts_of(&s).memory <= 16 * MIB);
+    assert_true(subject_counts(&s).memory <= 16 * MIB);
     for (size_t i = 0; i < 6; i++)
         cold_copy_release(copies[i]);
-    end(&s);
+    subject_end(&s);
 }
 
 static void is_not_held_up_by_slow_readers(void **state)
@@ -252,76 +163,65 @@ static void is_not_held_up_by_slow_readers(void **state)
     (void)state;
     struct subject s;
     struct cold_reader *slow[3];
-    begin(&s, 12 * CHUNK, 16 * MIB);
+    subject_begin(&s, 12 * CHUNK, 16 * MIB);
     for (size_t i = 0; i < 3; i++) {
         slow[i] = cold_reader_new(s.reads, s.copy);
-        assert_true(read_range(&s, slow[i], i * CHUNK, 10, 10));
+        assert_true(subject_read(&s, slow[i], i * CHUNK, 10, 10));
     }
     struct client quick = {.subject = &s, .copy = s.copy, .piece = MIB};
     int64_t start_ms = clock_monotonic_ms();
     run_clients(&quick, 1);
     assert_true(clock_monotonic_ms() - start_ms < 5000);
     for (size_t i = 0; i < 3; i++) {
-        assert_true(read_range(&s, slow[i], i * CHUNK + 10, 2 * CHUNK, MIB));
+        assert_true(subject_read(&s, slow[i], i * CHUNK + 10, 2 * CHUNK, MIB));
         cold_reader_free(slow[i]);
     }
-    end(&s);
+    subject_end(&s);
 }
 
 // ---- failures ---------------------------------------------------------------------
-
-static enum err try_read(struct cold_reader *reader, size_t offset)
-{
-    struct error e = {0};
-    unsigned char byte;
-    size_t got;
-    enum err err = cold_reader_read(reader, offset, &byte, 1, &got, &e);
-    assert_int_equal(err, e.code);
-    assert_true(err == ERR_NONE || e.detail[0] != '\0');
-    return err;
-}
 
 static void a_damaged_chunk_fails_alone(void **state)
 {
     (void)state;
     struct subject s;
-    begin(&s, 3 * CHUNK, 96 * MIB);
+    subject_begin(&s, 3 * CHUNK, 96 * MIB);
     counted_store_damage(s.store, &s.key, CHUNK + 1000);
     struct cold_reader *reader = cold_reader_new(s.reads, s.copy);
-    assert_true(read_range(&s, reader, 0, CHUNK, MIB));
-    assert_int_equal(try_read(reader, CHUNK), ERR_COLD_UNREADABLE);
-    assert_true(read_range(&s, reader, 2 * CHUNK, CHUNK, MIB));
-    assert_int_equal(try_read(reader, 2 * CHUNK - 1), ERR_COLD_UNREADABLE);
+    assert_true(subject_read(&s, reader, 0, CHUNK, MIB));
+    assert_int_equal(subject_try(reader, CHUNK), ERR_COLD_UNREADABLE);
+    assert_true(subject_read(&s, reader, 2 * CHUNK, CHUNK, MIB));
+    assert_int_equal(subject_try(reader, 2 * CHUNK - 1), ERR_COLD_UNREADABLE);
     counted_store_damage(s.store, &s.key, CHUNK + 1000); // as it was
-    assert_true(read_range(&s, reader, CHUNK, CHUNK, MIB));
-    assert_true(counts_of(&s).failures >= 2);
+    assert_true(subject_read(&s, reader, CHUNK, CHUNK, MIB));
+    assert_true(subject_counts(&s).failures >= 2);
     cold_reader_free(reader);
-    end(&s);
+    subject_end(&s);
 }
 
 static void what_is_cut_short_or_away_is_unavailable(void **state)
 {
     (void)state;
     struct subject s;
-    begin(&s, 2 * CHUNK, 96 * MIB);
+    subject_begin(&s, 2 * CHUNK, 96 * MIB);
     struct cold_reader *reader = cold_reader_new(s.reads, s.copy);
     s.store->is_away = true;
-    assert_int_equal(try_read(reader, 0), ERR_UNAVAILABLE);
+    assert_int_equal(subject_try(reader, 0), ERR_UNAVAILABLE);
     pthread_mutex_lock(&s.store->lock);
     s.store->is_away = false;
     pthread_mutex_unlock(&s.store->lock);
     counted_store_cut(s.store, &s.key, CHUNK + 10);
-    assert_int_equal(try_read(reader, CHUNK), ERR_UNAVAILABLE);
-    assert_true(read_range(&s, reader, 0, CHUNK, MIB));
+    assert_int_equal(subject_try(reader, CHUNK), ERR_UNAVAILABLE);
+    assert_true(subject_read(&s, reader, 0, CHUNK, MIB));
     cold_reader_free(reader);
-    end(&s);
+    subject_end(&s);
 }
 
 static void a_copy_that_is_gone_is_not_found(void **state)
 {
     (void)state;
     struct subject s;
-    begin(&s, 10, 96 * MIB);
+    subject_begin(&s, 10, 96 * MIB);
     struct cold_copy_options options = {.store = &s.store->store,
                                         .key = s.key,
                                         .encoding = "raw",
@@ -338,7 +238,7 @@ static void a_copy_that_is_gone_is_not_found(void **state)
     options.encoding = "raw";
     options.stored_size = 9;
     assert_int_equal(cold_copy_new(&options, &copy, &e), ERR_COLD_UNREADABLE);
-    end(&s);
+    subject_end(&s);
 }
 
 // ---- a client that goes away ------------------------------------------------------
@@ -347,12 +247,12 @@ static void fetches_no_further_for_who_has_gone(void **state)
 {
     (void)state;
     struct subject s;
-    begin(&s, 16 * CHUNK, 96 * MIB);
+    subject_begin(&s, 16 * CHUNK, 96 * MIB);
     cold_reads_free(s.reads);
     s.reads = cold_reads_new(&(struct cold_reads_options){96 * MIB, 1});
     counted_store_close(s.store, CHUNK);
     struct cold_reader *reader = cold_reader_new(s.reads, s.copy);
-    assert_true(read_range(&s, reader, 0, CHUNK, MIB));
+    assert_true(subject_read(&s, reader, 0, CHUNK, MIB));
     while (atomic_load(&s.store->reading) == 0) // the next chunk; one more is queued
         usleep(1000);
     int64_t start_ms = clock_monotonic_ms();
@@ -361,18 +261,18 @@ static void fetches_no_further_for_who_has_gone(void **state)
     counted_store_open(s.store);
     reader = cold_reader_new(s.reads, s.copy);
     cold_reader_expect(reader, 15 * CHUNK, CHUNK);
-    assert_true(read_range(&s, reader, 15 * CHUNK, CHUNK, MIB));
+    assert_true(subject_read(&s, reader, 15 * CHUNK, CHUNK, MIB));
     cold_reader_free(reader);
     usleep(200000); // for what should not come
     assert_int_equal(atomic_load(&s.store->bytes), 3 * CHUNK);
-    end(&s);
+    subject_end(&s);
 }
 
 static void takes_up_again_what_was_given_up(void **state)
 {
     (void)state;
     struct subject s;
-    begin(&s, CHUNK, 96 * MIB);
+    subject_begin(&s, CHUNK, 96 * MIB);
     s.store->delay_us = 20000;
     // Some come while the only one that wanted the chunk goes.
     for (int round = 0; round < 5; round++) {
@@ -382,7 +282,7 @@ static void takes_up_again_what_was_given_up(void **state)
                 .subject = &s, .copy = s.copy, .piece = (i + 1) * 1000 * 1000};
         run_clients(clients, 4);
     }
-    end(&s);
+    subject_end(&s);
 }
 
 static size_t memory_of_encoded(struct subject *s)
@@ -395,14 +295,14 @@ static size_t memory_of_encoded(struct subject *s)
                      ERR_NONE);
     s->key.id = 2;
     counted_store_put(s->store, &s->key, stored.data, stored.size);
-    const struct cold_copy_options options = {
-        .store = &s->store->store,
-        .key = s->key,
-        .encoding = COLD_ENCODING,
-        .size = s->size,
-        .stored_size = stored.size,
-        .seek_table = encoded.seek_table,
-        .seek_table_size = encoded.seek_table_size};
+    const struct cold_copy_options options = {.store = &s->store->store,
+                                              .key = s->key,
+                                              .encoding = COLD_ENCODING,
+                                              .size = s->size,
+                                              .stored_size = stored.size,
+                                              .seek_table = encoded.seek_table,
+                                              .seek_table_size =
+                                                  encoded.seek_table_size};
     assert_int_equal(cold_copy_new(&options, &copy, &e), ERR_NONE);
     size_t memory = cold_copy_memory(copy);
     cold_copy_release(copy);
@@ -416,15 +316,21 @@ static void says_how_much_memory_it_takes(void **state)
 {
     (void)state;
     struct subject small, large;
-    begin(&small, CHUNK, 96 * MIB);
-    begin(&large, 5 * CHUNK, 96 * MIB);
+    subject_begin(&small, CHUNK, 96 * MIB);
+    subject_begin(&large, 5 * CHUNK, 96 * MIB);
     assert_int_equal(cold_copy_memory(large.copy) - cold_copy_memory(small.copy),
                      4 * CHAIN_STATE_SIZE);
     assert_int_equal(memory_of_encoded(&large) - memory_of_encoded(&small),
                      4 * sizeof(struct cold_frame));
-    end(&small);
-    end(&large);
+    subject_end(&small);
+    subject_end(&large);
 }
+
+// The same once more, with a copy of the other kind.
+#define IN_PIECES(test)                                                                \
+    {                                                                                  \
+#test "_in_pieces", test, subject_use_pieces, subject_use_chain, NULL          \
+    }
 
 int main(void)
 {
@@ -442,6 +348,16 @@ int main(void)
         cmocka_unit_test(fetches_no_further_for_who_has_gone),
         cmocka_unit_test(takes_up_again_what_was_given_up),
         cmocka_unit_test(says_how_much_memory_it_takes),
+        IN_PIECES(gives_any_range_of_a_blob),
+        IN_PIECES(fetches_the_chunks_of_the_range_alone),
+        IN_PIECES(takes_the_first_chunk_over_several_connections),
+        IN_PIECES(reads_ahead_in_parallel),
+        IN_PIECES(fetches_once_for_many_readers),
+        IN_PIECES(keeps_to_its_memory),
+        IN_PIECES(is_not_held_up_by_slow_readers),
+        IN_PIECES(what_is_cut_short_or_away_is_unavailable),
+        IN_PIECES(fetches_no_further_for_who_has_gone),
+        IN_PIECES(takes_up_again_what_was_given_up),
     };
     return cmocka_run_group_tests(cold_reader_tests, NULL, NULL);
 }
