@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/alloc.h"
+#include "common/format/pieces.h"
 #include "common/log.h"
 #include "storage/placement_drop.h"
 
@@ -73,6 +74,16 @@ static enum err open_file(const struct storage_tier *tier, const struct digest *
     return ERR_NONE;
 }
 
+// Of a raw copy the chain has the last word: on one that is marked, and where the row's
+// checksums are not the blob's.
+static bool has_checksums(const struct placement *placement, uint64_t size)
+{
+    if (strcmp(placement->encoding, "raw") != 0)
+        return true;
+    return placement->seek_table != NULL && !placement->damaged &&
+           placement->seek_table_size == pieces_table_size(size);
+}
+
 // What is encoded, lies in a bucket, or is known to be damaged is read chunk by chunk,
 // each checked.
 static enum err open_cold(struct storage *storage, const struct digest *digest,
@@ -80,7 +91,7 @@ static enum err open_cold(struct storage *storage, const struct digest *digest,
                           struct blob_copy *copy, enum found *found, struct error *e)
 {
     CLEANUP(chain_clear) struct chain chain = {0};
-    bool by_chain = placement->seek_table == NULL; // that has no checksums
+    bool by_chain = !has_checksums(placement, size);
     enum err err = by_chain ? blob_chain(storage, digest, &chain, e) : ERR_NONE;
     const struct cold_copy_options options = {
         .store = storage->tiers[placement->tier].store,
@@ -88,7 +99,7 @@ static enum err open_cold(struct storage *storage, const struct digest *digest,
         .encoding = placement->encoding,
         .size = size,
         .stored_size = placement->stored_size,
-        .seek_table = placement->seek_table,
+        .seek_table = by_chain ? NULL : placement->seek_table,
         .seek_table_size = placement->seek_table_size,
         .chain = by_chain ? &chain : NULL,
     };

@@ -43,6 +43,8 @@ enum err chunk_reader_new(struct tier_store *store, const struct placement *plac
         .chain = chain,
     };
     struct cold_copy *copy = NULL;
+    if (strcmp(placement->encoding, "raw") == 0)
+        options.seek_table = NULL; // its checksums are for those who have no chain
     chain_digest(chain, &options.key.digest);
     enum err err = cold_copy_new(&options, &copy, e);
     if (err != ERR_NONE)

@@ -25,7 +25,7 @@ struct cold_reads_counts {
     uint64_t shared;   // times that a reader met a chunk which was read for another
     uint64_t bytes;    // read from the tier
     uint64_t failures; // chunks that could not be read or checked
-    uint64_t waits;    // times that a reader waited for a chunk
+    uint64_t waits;    // times that a reader waited for a chunk or a piece
     uint64_t memory;   // bytes that chunks have taken, at most at once
 };
 void cold_reads_count(struct cold_reads *reads, struct cold_reads_counts *counts);

@@ -12,6 +12,8 @@
 #include "common/format/pieces.h"
 #include "common/log.h"
 
+_Static_assert(CHAIN_CHUNK_SIZE % PIECE_SIZE == 0, "no piece is in two chunks");
+
 struct cold_copy {
     atomic_uint holders;
     int64_t id;
@@ -48,7 +50,7 @@ static enum err take_pieces(struct cold_copy *copy,
                             const struct cold_copy_options *options, struct error *e)
 {
     size_t size = options->seek_table_size;
-    assert(options->seek_table != NULL || options->chain != NULL);
+    assert((options->seek_table == NULL) == (options->chain != NULL));
     if (options->seek_table == NULL)
         return ERR_NONE;
     if (size != pieces_table_size(copy->size))

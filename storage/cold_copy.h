@@ -21,7 +21,7 @@ struct cold_copy;
 struct cold_copy_options {
     struct tier_store *store; // used by cold_copy_new and by its reader
     struct tier_key key;
-    unsigned flags;       // TIER_READ_DIRECT
+    unsigned flags;       // TIER_READ_…
     const char *encoding; // "raw" or COLD_ENCODING
     uint64_t size;        // of the blob
     uint64_t stored_size; // of the copy
@@ -29,8 +29,8 @@ struct cold_copy_options {
     // (pieces.h), or NULL: older ones, and those in directories, have none.
     const void *seek_table;
     size_t seek_table_size;
-    // Where it is given, chunks are checked against it as well as against those
-    // checksums; a raw copy without them needs it.
+    // A raw copy without checksums is checked against it; one with them has none.
+    // Chunks of an encoded one are checked against both where it is given.
     const struct chain *chain;
 };
 

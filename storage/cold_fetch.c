@@ -5,9 +5,6 @@
 // each part is checked as it comes, that which is waited for first.
 #include "storage/cold_state.h"
 
-#include <assert.h>
-
-#include "common/alloc.h"
 #include "common/clock.h"
 #include "common/format/pieces.h"
 #include "common/log.h"
@@ -31,23 +28,14 @@ static void give_up(struct cold_reads *reads, struct frame *frame)
     frame->given_up = true;
 }
 
-// A frame of which some part has not begun.
-static struct frame *find_begun(struct cold_reads *reads, bool waited_for)
+// A frame of which some part has not begun. It has been waited for, and what is brought
+// of it for one is kept for others.
+static struct frame *find_begun(const struct cold_reads *reads, bool waited_for)
 {
-    for (struct frame *frame = reads->fetching.first, *next; frame != NULL;
-         frame = next) {
-        next = frame->next;
-        if (frame->waiters > 0 || frame_is_partly_readable(frame) ||
-            frame_is_wanted(reads, frame)) {
-            if ((frame->waiters > 0) == waited_for)
-                return frame;
-            continue;
-        }
-        give_up(reads, frame);
-        if (frame->parts_ended == frame->parts_begun)
-            frame_fail(reads, frame);
-    }
-    return NULL;
+    struct frame *frame = reads->fetching.first;
+    while (frame != NULL && (frame->waiters > 0) != waited_for)
+        frame = frame->next;
+    return frame;
 }
 
 static size_t count_pieces(const struct frame *frame)
@@ -55,17 +43,21 @@ static size_t count_pieces(const struct frame *frame)
     return (frame->extent.stored + PIECE_SIZE - 1) / PIECE_SIZE;
 }
 
-// Connections that would be idle otherwise make a frame come sooner.
+// Connections that would be idle otherwise make a frame come sooner. With none, the
+// piece that is waited for still comes before the rest.
 static unsigned count_parts(const struct cold_reads *reads, const struct frame *frame)
 {
     unsigned idle =
         reads->threads_maximum - (reads->threads_count - reads->threads_idle);
-    size_t parts = cold_copy_is_in_pieces(frame->copy)
-                       ? count_pieces(frame)
-                       : frame->extent.stored / PART_MINIMUM;
-    if (frame->waiters == 0 || idle == 0 || parts == 0)
+    bool in_pieces = cold_copy_is_in_pieces(frame->copy);
+    size_t parts =
+        in_pieces ? count_pieces(frame) : frame->extent.stored / PART_MINIMUM;
+    unsigned least = in_pieces ? 2 : 1;
+    unsigned most = idle < least                 ? least
+                    : idle > FRAME_PARTS_MAXIMUM ? FRAME_PARTS_MAXIMUM
+                                                 : idle;
+    if (frame->waiters == 0 || parts == 0)
         return 1;
-    unsigned most = idle < FRAME_PARTS_MAXIMUM ? idle : FRAME_PARTS_MAXIMUM;
     return parts < most ? (unsigned)parts : most;
 }
 
@@ -164,12 +156,13 @@ static enum err read_part(const struct frame *frame, const struct frame_part *pa
     return err;
 }
 
-// What is not right may have been changed on the way: it is read once more.
+// What fails its check may have been changed on the way: it is read once more. What has
+// none yet is once it is whole.
 static enum err get_part(const struct frame *frame, const struct frame_part *part,
                          size_t *size, struct error *e)
 {
     enum err err = read_part(frame, part, size, e);
-    if (err != ERR_COLD_UNREADABLE)
+    if (err != ERR_COLD_UNREADABLE || !cold_copy_is_in_pieces(frame->copy))
         return err;
     cold_copy_suspect(frame->copy, frame->index, e);
     return read_part(frame, part, size, e);
@@ -215,15 +208,6 @@ static void become_ready(struct cold_reads *reads, struct frame *frame)
     pthread_cond_broadcast(&frame->changed);
 }
 
-static void queue_again(struct cold_reads *reads, struct frame *frame)
-{
-    frame_give_memory(reads, frame);
-    frame->given_up = false;
-    frame->parts = frame->parts_begun = frame->parts_ended = 0;
-    frame->state = FRAME_QUEUED;
-    frame_list_append(&reads->queue, frame);
-}
-
 // All parts that began have ended. The copy may have nobody else: it is let go by the
 // caller, without the lock.
 static struct cold_copy *end_frame(struct cold_reads *reads, struct frame *frame)
@@ -234,18 +218,14 @@ static struct cold_copy *end_frame(struct cold_reads *reads, struct frame *frame
         frame->error.code = check(reads, frame, &frame->error);
     if (frame->error.code == ERR_COLD_UNREADABLE && unchecked)
         frame->error.code = check_again(reads, frame, &frame->error);
-    while (frame->pins > 0 && (frame->error.code != ERR_NONE || !is_whole))
+    while (frame->pins > 0 && frame->error.code != ERR_NONE)
         pthread_cond_wait(&frame->changed, &reads->lock);
-    if (frame->error.code == ERR_NONE && !is_whole && frame->waiters > 0) {
-        queue_again(reads, frame); // somebody came after it had been given up
-        return NULL;
-    }
     struct cold_copy *copy = frame->copy;
     frame->copy = NULL;
-    if (frame->error.code == ERR_NONE && is_whole) {
+    if (frame->error.code == ERR_NONE) {
         become_ready(reads, frame);
     } else {
-        reads->counts.failures += frame->error.code != ERR_NONE;
+        reads->counts.failures++;
         frame_fail(reads, frame);
     }
     return copy;

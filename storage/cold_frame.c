@@ -51,19 +51,10 @@ size_t frame_readable(const struct frame *frame, size_t from)
 {
     if (frame->state == FRAME_READY)
         return frame->extent.size;
-    if (frame->state != FRAME_FETCHING)
-        return from;
+    if (frame->state != FRAME_FETCHING || frame->error.code != ERR_NONE)
+        return from; // who has not begun to copy from one that fails does not begin
     const struct frame_part *part;
     while ((part = part_at(frame, from)) != NULL && part->is_checked)
         from = part->to;
     return from;
-}
-
-bool frame_is_partly_readable(const struct frame *frame)
-{
-    for (unsigned i = 0; i < frame->parts_begun; i++) {
-        if (frame->part[i].is_checked)
-            return true;
-    }
-    return false;
 }

@@ -61,5 +61,3 @@ void frame_add_part(struct frame *frame, size_t from, size_t to);
 // Up to where the chunk can be read from `from` on; `from` itself: there is nothing
 // yet.
 size_t frame_readable(const struct frame *frame, size_t from);
-// Some of it can be read, and may have been given to somebody.
-bool frame_is_partly_readable(const struct frame *frame);

@@ -15,7 +15,7 @@ struct cold_reader;
 
 // Holds the copy for itself.
 struct cold_reader *cold_reader_new(struct cold_reads *reads, struct cold_copy *copy);
-// At once, whatever is being fetched; what nobody else wants is not fetched further.
+// At once, whatever is being fetched; of what nobody else wants no further chunk is.
 // NULL is allowed.
 void cold_reader_free(struct cold_reader *reader);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the cache of cold chunks consists of, for cold_cache.c (the table of frames and
-// the memory for them), cold_room.c (what goes when memory is short), cold_fetch.c
-// (threads) and cold_reader.c alone. One lock guards it all; it is never held across a
-// read, a decoding or a copy of bytes.
+// What the cache of cold chunks consists of, for cold_frame.c (a frame's parts),
+// cold_cache.c (the table of frames and the memory for them), cold_room.c (what goes
+// when memory is short), cold_fetch.c (threads) and cold_reader.c alone. One lock
+// guards it all; it is never held across a read, a decoding or a copy of bytes.
 #pragma once
 
 #include <pthread.h>
@@ -60,9 +60,6 @@ struct cold_reads {
 void *slot_take(struct cold_reads *reads); // there is one
 // The frame that the reader asks for: the one that is there, or a new one, queued.
 struct frame *frame_request(struct cold_reader *reader, size_t index);
-// Up to where the chunk can be read from `from` on; `from` itself: there is nothing
-// yet.
-size_t frame_readable(const struct frame *frame, size_t from);
 void frame_give_stored(struct cold_reads *reads, struct frame *frame);
 void frame_give_memory(struct cold_reads *reads, struct frame *frame);
 // Gives its memory back and takes it out of the table; freed once nobody looks at it.

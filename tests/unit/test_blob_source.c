@@ -12,6 +12,7 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "common/format/pieces.h"
 #include "storage/blob_source.h"
 #include "tests/unit/counted_store.h"
 
@@ -231,6 +232,41 @@ static void goes_on_after_damage(void **state)
     blob_source_free(source);
 }
 
+static struct cold_copy *open_in_pieces(struct subject *s)
+{
+    struct error e = {0};
+    struct cold_copy *copy = NULL;
+    AUTO_FREE void *table = alloc_zero(pieces_table_size(SIZE));
+    pieces_note(table, 0, s->bytes, SIZE);
+    const struct cold_copy_options options = {
+        .store = &s->store->store,
+        .key = s->keys[1],
+        .encoding = "raw",
+        .size = SIZE,
+        .stored_size = SIZE,
+        .seek_table = table,
+        .seek_table_size = pieces_table_size(SIZE),
+    };
+    assert_int_equal(cold_copy_new(&options, &copy, &e), ERR_NONE);
+    return copy;
+}
+
+static void goes_on_in_the_middle_of_a_chunk(void **state)
+{
+    struct subject *s = *state;
+    size_t bad = 2 * CHUNK + 9 * PIECE_SIZE;
+    cold_copy_release(s->places[1].copy);
+    s->places[1].copy = open_in_pieces(s);
+    counted_store_damage(s->store, &s->keys[1], bad + 9);
+    struct blob_source *source = open_source(s, 1, 2);
+    assert_int_equal(read_range(s, source, 2 * CHUNK + 1, CHUNK), ERR_NONE);
+    assert_int_equal(s->failures_count, 1);
+    assert_int_equal(s->failures[0].reason, ERR_COLD_UNREADABLE);
+    assert_in_range(s->failures[0].offset, 2 * CHUNK + 1, bad);
+    assert_int_equal(blob_source_tier(source), TIER_WARM);
+    blob_source_free(source);
+}
+
 static void goes_on_from_one_cold_copy_to_the_next(void **state)
 {
     struct subject *s = *state;
@@ -289,6 +325,7 @@ int main(void)
         TEST(reads_an_encoded_copy),
         TEST(reads_a_file),
         TEST(goes_on_after_damage),
+        TEST(goes_on_in_the_middle_of_a_chunk),
         TEST(goes_on_from_one_cold_copy_to_the_next),
         TEST(goes_on_when_a_tier_goes_away),
         TEST(goes_on_after_a_file_that_is_cut),

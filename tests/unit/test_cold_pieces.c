@@ -178,5 +178,6 @@ int main(void)
         cmocka_unit_test(ends_in_the_middle_of_a_chunk),
     };
     subject_use_pieces(NULL);
+    alarm(120); // a piece that never comes would be waited for
     return cmocka_run_group_tests(cold_pieces_tests, NULL, NULL);
 }

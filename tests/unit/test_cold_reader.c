@@ -268,13 +268,12 @@ static void fetches_no_further_for_who_has_gone(void **state)
     subject_end(&s);
 }
 
-static void takes_up_again_what_was_given_up(void **state)
+static void many_come_and_go_while_a_chunk_comes(void **state)
 {
     (void)state;
     struct subject s;
     subject_begin(&s, CHUNK, 96 * MIB);
     s.store->delay_us = 20000;
-    // Some come while the only one that wanted the chunk goes.
     for (int round = 0; round < 5; round++) {
         struct client clients[4];
         for (size_t i = 0; i < 4; i++)
@@ -346,7 +345,7 @@ int main(void)
         cmocka_unit_test(what_is_cut_short_or_away_is_unavailable),
         cmocka_unit_test(a_copy_that_is_gone_is_not_found),
         cmocka_unit_test(fetches_no_further_for_who_has_gone),
-        cmocka_unit_test(takes_up_again_what_was_given_up),
+        cmocka_unit_test(many_come_and_go_while_a_chunk_comes),
         cmocka_unit_test(says_how_much_memory_it_takes),
         IN_PIECES(gives_any_range_of_a_blob),
         IN_PIECES(fetches_the_chunks_of_the_range_alone),
@@ -357,7 +356,7 @@ int main(void)
         IN_PIECES(is_not_held_up_by_slow_readers),
         IN_PIECES(what_is_cut_short_or_away_is_unavailable),
         IN_PIECES(fetches_no_further_for_who_has_gone),
-        IN_PIECES(takes_up_again_what_was_given_up),
+        IN_PIECES(many_come_and_go_while_a_chunk_comes),
     };
     return cmocka_run_group_tests(cold_reader_tests, NULL, NULL);
 }
