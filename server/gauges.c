@@ -82,6 +82,11 @@ static int64_t read_missing(void *app)
     return storage_files_missing(((struct app *)app)->storage);
 }
 
+static int64_t read_moves_bytes(void *app)
+{
+    return storage_moves_read_bytes(((struct app *)app)->storage);
+}
+
 static struct cold_reads_counts count_cold_reads(void *app)
 {
     struct cold_reads_counts counts;
@@ -150,6 +155,7 @@ void gauges_add(struct app *app)
     metrics_pull(metrics, METRIC_DB_CONNECTIONS_IN_USE, read_in_use, app);
     metrics_pull(metrics, METRIC_READY, read_ready, app);
     metrics_pull(metrics, METRIC_UPLOADS_OPEN, read_uploads, app);
+    metrics_pull(metrics, METRIC_MOVES_READ_BYTES, read_moves_bytes, app);
     metrics_pull(metrics, METRIC_SCRUB_COPIES, read_scrub_copies, app);
     metrics_pull(metrics, METRIC_SCRUB_BYTES, read_scrub_bytes, app);
     metrics_pull(metrics, METRIC_SCRUB_BAD, read_scrub_bad, app);

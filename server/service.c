@@ -30,6 +30,7 @@
 #include "storage/read_log.h"
 #include "storage/scrub.h"
 #include "storage/storage.h"
+#include "storage/throttle.h"
 #include "storage/tier_s3.h"
 
 #define NODE 1 // the row `local` of nodes; several nodes come later
@@ -368,6 +369,11 @@ static unsigned read_transfers(void *http)
     return http_server_transfers(http);
 }
 
+static void step_aside(void *http)
+{
+    http_server_step_aside(http);
+}
+
 static enum err start_http(struct service *s, struct error *e)
 {
     enum err err = http_server_start(&s->app, &s->http, e);
@@ -375,8 +381,9 @@ static enum err start_http(struct service *s, struct error *e)
         return err;
     const char *address = http_server_address(s->http);
     log_info("listening", "address", address, NULL);
-    storage_watch_users(s->app.storage, read_transfers, s->http);
-    scrub_watch(s->app.scrub, read_transfers, s->http);
+    const struct throttle_users users = {read_transfers, step_aside, s->http};
+    storage_watch_users(s->app.storage, &users);
+    scrub_watch(s->app.scrub, &users);
     const struct background_options slow = {"connections", WATCH_MS, run_slow, s};
     err = background_start(&slow, &s->slow, e);
     if (err != ERR_NONE)

@@ -9,7 +9,7 @@
 
 struct chunk_reader; // any thread
 
-// `placement` and `chain` must outlive the reader. `flags`: TIER_READ_DIRECT.
+// `placement` and `chain` must outlive the reader. `flags`: TIER_READ_….
 // ERR_BLOB_NOT_FOUND (its file is missing), ERR_COLD_UNREADABLE, and those of the
 // store.
 enum err chunk_reader_new(struct tier_store *store, const struct placement *placement,
@@ -41,6 +41,7 @@ typedef enum err chunk_sink_fn(void *context, const void *bytes, size_t size,
 struct chunk_scan {
     struct chunk_reader *reader;
     const struct chain *chain;
+    bool unchecked; // a raw copy's chunks are handed on as they are
     unsigned threads;
     chunk_sink_fn *sink;
     void *context;

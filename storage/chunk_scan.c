@@ -56,10 +56,14 @@ static enum err hand_on(const struct chunk_scan *scan, size_t index, const void 
 static enum err get(const struct chunk_scan *scan, size_t index, void *bytes,
                     struct error *e)
 {
-    throttle_take(scan->throttle, chain_chunk_size(scan->chain->size, index),
-                  scan->cancel);
-    return is_cancelled(scan) ? cancelled(e)
-                              : chunk_reader_get(scan->reader, index, bytes, e);
+    size_t size = chain_chunk_size(scan->chain->size, index);
+    throttle_take(scan->throttle, size, scan->cancel);
+    if (is_cancelled(scan))
+        return cancelled(e);
+    if (scan->unchecked && chunk_reader_encoded_size(scan->reader) == 0)
+        return chunk_reader_read_stored(scan->reader, index * CHAIN_CHUNK_SIZE, bytes,
+                                        size, e);
+    return chunk_reader_get(scan->reader, index, bytes, e);
 }
 
 static enum err run_alone(const struct chunk_scan *scan, struct error *e)

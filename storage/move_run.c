@@ -36,6 +36,7 @@ struct attempt {
     struct tier_writer *writer;
     struct cold_encoded encoded; // seek_table NULL: raw
     void *pieces;                // checksums of a raw copy, or NULL
+    bool unchecked;              // the source, when it was copied
     uint64_t written;
     int64_t copy_id;
 };
@@ -65,7 +66,8 @@ static enum err open_source(struct attempt *a, struct placement_list *list,
         struct storage_tier *tier = &a->storage->tiers[p->tier];
         if (p->tier == a->move->to || !tier_is_online(tier))
             continue;
-        why = chunk_reader_new(tier->store, p, &a->chain, 0, &a->reader, e);
+        why =
+            chunk_reader_new(tier->store, p, &a->chain, TIER_READ_ASIDE, &a->reader, e);
         if (why == ERR_NONE) {
             a->source = *p;
             return ERR_NONE;
@@ -115,6 +117,7 @@ static enum err write_bytes(void *context, const void *bytes, size_t size,
                             struct error *e)
 {
     struct attempt *a = context;
+    throttle_step_aside(a->throttle);
     enum err err = a->writer->ops->write(a->writer, bytes, size, e);
     if (err == ERR_NONE)
         a->written += size;
@@ -141,7 +144,7 @@ static enum err open_writer(struct attempt *a, uint64_t bound, struct error *e)
     return of_target(a, err, e);
 }
 
-// What comes from a scan: whole chunks, each checked.
+// What comes from a scan: whole chunks.
 static enum err write_chunk(void *context, const void *bytes, size_t size,
                             struct error *e)
 {
@@ -158,12 +161,18 @@ static void begin_pieces(struct attempt *a)
         a->pieces = alloc_array(pieces_table_size(a->chain.size), 1);
 }
 
+// The verification of the copy hashes all of it, which shows what was bad in the source
+// as well: a file is not hashed twice. What comes from a bucket is checked as it comes,
+// since a bit that flips on the way is read once more then.
 static enum err copy_raw(struct attempt *a, struct error *e)
 {
+    const struct storage_tier *from = &a->storage->tiers[a->source.tier];
+    a->unchecked = from->file != NULL;
     const struct chunk_scan scan = {
         .reader = a->reader,
         .chain = &a->chain,
-        .threads = threads_for(&a->storage->tiers[a->source.tier]),
+        .unchecked = a->unchecked,
+        .threads = threads_for(from),
         .sink = write_chunk,
         .context = a,
         .throttle = a->throttle,
@@ -236,6 +245,20 @@ static void describe_copy(const struct attempt *a, struct placement *p)
     snprintf(p->encoding, sizeof p->encoding, "%s", raw ? "raw" : COLD_ENCODING);
 }
 
+// Whose bytes are bad, when those of the copy are? ERR_NONE: not the source's.
+static enum err check_source(struct attempt *a, struct error *e)
+{
+    const struct chunk_scan scan = {
+        .reader = a->reader,
+        .chain = &a->chain,
+        .threads = threads_for(&a->storage->tiers[a->source.tier]),
+        .throttle = a->throttle,
+        .cancel = &a->running->cancel,
+    };
+    enum err err = a->unchecked ? chunk_scan_run(&scan, e) : ERR_NONE;
+    return err != ERR_NONE ? blame_source(a, err, e) : ERR_NONE;
+}
+
 // What the device gives back, not what is still in memory.
 static enum err verify(struct attempt *a, struct error *e)
 {
@@ -267,6 +290,9 @@ static enum err verify(struct attempt *a, struct error *e)
         .done = &a->running->done,
     };
     err = chunk_scan_verify(&scan, e);
+    enum err cause = chunk_reader_is_damage(err) ? check_source(a, e) : ERR_NONE;
+    if (cause != ERR_NONE)
+        return cause;
     if (chunk_reader_is_damage(err) || err == ERR_BLOB_NOT_FOUND)
         return error_set(e, ERR_INTERNAL,
                          "the %s tier gives back other bytes than were written: its "
@@ -332,10 +358,12 @@ static enum err make_copy(struct attempt *a, bool *made, struct error *e)
         err = open_source(a, &list, e);
     if (err == ERR_NONE)
         err = copy(a, e);
-    chunk_reader_free(steal_ptr(a->reader));
     if (err == ERR_NONE)
         err = move_row_verifying(a->storage, a->move, a->copy_id, e);
-    return err != ERR_NONE ? err : verify(a, e);
+    if (err == ERR_NONE)
+        err = verify(a, e);
+    chunk_reader_free(steal_ptr(a->reader));
+    return err;
 }
 
 // A bucket may have become another's, or been emptied and come back, since the copy was

@@ -34,9 +34,9 @@ void scrub_free(struct scrub *s)
     free(s);
 }
 
-void scrub_watch(struct scrub *s, unsigned (*transfers)(void *context), void *context)
+void scrub_watch(struct scrub *s, const struct throttle_users *users)
 {
-    throttle_watch(s->throttle, transfers, context);
+    throttle_watch(s->throttle, users);
 }
 
 void scrub_stop(struct scrub *s)
@@ -120,13 +120,16 @@ static enum err check(struct scrub *s, const struct digest *digest,
     return chunk_scan_verify(&scan, e);
 }
 
-// What it holds now is known to be good.
+// What it holds now is known to be good. A raw copy that was marked may have been so
+// for its checksums, which the chain has shown to be wrong then: it goes without.
 static enum err note_good(struct scrub *s, const struct digest *digest,
                           const struct placement *p, struct error *e)
 {
-    static const char sql[] = "UPDATE placements SET checked_at = now(),"
-                              " damaged = false WHERE id = $1 AND state = 'ready'"
-                              " AND damaged = $2"; // not marked since it was read
+    static const char sql[] =
+        "UPDATE placements SET checked_at = now(), damaged = false,"
+        " seek_table = CASE WHEN damaged AND encoding = 'raw' THEN NULL"
+        "   ELSE seek_table END"
+        " WHERE id = $1 AND state = 'ready' AND damaged = $2"; // not marked since
     CLEANUP(db_release_at) struct db *db = NULL;
     enum err err = db_acquire(s->storage->pool, &db, e);
     if (err == ERR_NONE)

@@ -19,8 +19,8 @@ struct scrub_options {
 // Nothing runs yet.
 struct scrub *scrub_new(struct storage *storage, const struct scrub_options *options);
 void scrub_free(struct scrub *scrub); // NULL is allowed; nothing runs
-void scrub_watch(struct scrub *scrub, unsigned (*transfers)(void *context),
-                 void *context);
+struct throttle_users;                // storage/throttle.h
+void scrub_watch(struct scrub *scrub, const struct throttle_users *users);
 // Checks the copies that are due, a batch; called again and again by one thread. A tier
 // that is away is no finding, and is left alone for a while.
 enum err scrub_run(struct scrub *scrub, struct error *e) MUST_CHECK;

@@ -15,7 +15,7 @@
 #include "storage/upload_table.h"
 
 #define FOLLOWERS 2
-#define COLD_COPIES_BYTES ((size_t)32 << 20) // of chains and layouts
+#define COLD_COPIES_BYTES ((size_t)32 << 20) // of chains, layouts and checksums
 #define CHAINS_MAXIMUM 4096
 #define CHAINS_BYTES ((size_t)32 << 20)
 
@@ -139,10 +139,9 @@ void storage_stop(struct storage *storage)
         movers_stop(storage->movers);
 }
 
-void storage_watch_users(struct storage *storage, unsigned (*transfers)(void *context),
-                         void *context)
+void storage_watch_users(struct storage *storage, const struct throttle_users *users)
 {
-    throttle_watch(movers_throttle(storage->movers), transfers, context);
+    throttle_watch(movers_throttle(storage->movers), users);
 }
 
 void storage_add_metrics(struct storage *storage, struct metrics *metrics)
@@ -160,6 +159,11 @@ int64_t storage_uploads_open(struct storage *storage)
 int64_t storage_files_missing(struct storage *storage)
 {
     return (int64_t)atomic_load(&storage->missing_files);
+}
+
+int64_t storage_moves_read_bytes(struct storage *storage)
+{
+    return (int64_t)throttle_taken(movers_throttle(storage->movers));
 }
 
 void storage_count_cold_reads(struct storage *storage, struct cold_reads_counts *counts)

@@ -52,10 +52,9 @@ enum err storage_repair(struct storage *storage, struct error *e) MUST_CHECK;
 enum err storage_start(struct storage *storage, struct error *e) MUST_CHECK;
 // Ends the movers; what runs goes on after the next start. NULL is allowed.
 void storage_stop(struct storage *storage);
-// How many transfers users have under way, so that moves make way; before it is known,
-// moves go as fast as they can. `transfers` must not block.
-void storage_watch_users(struct storage *storage, unsigned (*transfers)(void *context),
-                         void *context);
+// Whom moves make way for; before it is known, they go as fast as they can.
+struct throttle_users; // storage/throttle.h
+void storage_watch_users(struct storage *storage, const struct throttle_users *users);
 // Work for a background thread: removes copies that were dropped, begins copies to the
 // bucket (`protect_after`), ends holds.
 enum err storage_tend(struct storage *storage, struct error *e) MUST_CHECK;
@@ -70,6 +69,8 @@ void storage_add_metrics(struct storage *storage, struct metrics *metrics);
 // placement without its file.
 int64_t storage_uploads_open(struct storage *storage);
 int64_t storage_files_missing(struct storage *storage);
+// By moves, to copy and to verify.
+int64_t storage_moves_read_bytes(struct storage *storage);
 struct cold_reads_counts; // storage/cold_cache.h
 void storage_count_cold_reads(struct storage *storage,
                               struct cold_reads_counts *counts);

@@ -11,11 +11,20 @@ struct throttle; // any thread
 // `bandwidth`: bytes a second, 0 = no limit.
 struct throttle *throttle_new(uint64_t bandwidth);
 void throttle_free(struct throttle *throttle);
-// How many transfers users have under way; NULL: not known. `read` must not block.
-void throttle_watch(struct throttle *throttle, unsigned (*read)(void *context),
-                    void *context);
-// Waits until `bytes` more may be moved, or *cancel (may be NULL) is true.
+// The users whose way is to be kept free; neither function may block.
+struct throttle_users {
+    unsigned (*transfers)(void *context); // how many they have under way
+    void (*step_aside)(void *context); // has the calling thread run where they do not
+    void *context;
+};
+// Until then nobody is known of.
+void throttle_watch(struct throttle *throttle, const struct throttle_users *users);
+// Has the calling thread step aside; then waits until `bytes` more may be moved, or
+// *cancel (may be NULL) is true.
 void throttle_take(struct throttle *throttle, uint64_t bytes,
                    const atomic_bool *cancel);
+void throttle_step_aside(struct throttle *throttle);
+// Bytes that were taken so far.
+uint64_t throttle_taken(struct throttle *throttle);
 // Gives the calling thread a low CPU priority.
 void throttle_thread(void);

@@ -317,7 +317,7 @@ static enum err reader_new(struct tier_store *store, const struct tier_key *key,
     if (fd < 0)
         return error_set_errno(e, errno, "cannot open placement %" PRId64, key->id);
     int direct_fd = -1;
-    if (flags & TIER_READ_DIRECT) {
+    if (flags & (TIER_READ_DIRECT | TIER_READ_ASIDE)) {
         char path[64];
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         direct_fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);

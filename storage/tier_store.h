@@ -3,10 +3,9 @@
 // directory (storage/tier_directory.h) and by a bucket (storage/tier_s3.h). A copy is
 // named by its blob and a placement's number that is never used twice (invariant 4).
 //
-// Errors, of all functions: ERR_BLOB_NOT_FOUND (no such copy), ERR_UNAVAILABLE (the
-// tier is away, or what it gave was cut short; retries within its own deadlines have
-// been made), ERR_INSUFFICIENT_STORAGE, ERR_ARCHIVED (in an archive class; bringing it
-// back has been asked for), ERR_INTERNAL. Any thread, unless said otherwise.
+// Errors, of all functions: ERR_BLOB_NOT_FOUND (no such copy), ERR_UNAVAILABLE (away,
+// or cut short; retries within its own deadlines have been made), ERR_ARCHIVED (it has
+// been asked back), ERR_INSUFFICIENT_STORAGE, ERR_INTERNAL. Any thread.
 #pragma once
 
 #include <stdbool.h>
@@ -69,6 +68,7 @@ struct tier_reader_ops {
 
 #define TIER_READ_DIRECT 1u // past the page cache, so that the device is what answers
 #define TIER_READ_AS_IT_IS 2u // what lies in an archive is not asked back
+#define TIER_READ_ASIDE 4u // past the page cache where it can be, nothing dropped there
 
 // The first member of each implementation's struct.
 struct tier_store {

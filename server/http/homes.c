@@ -71,6 +71,19 @@ void homes_roam(struct homes *homes, int home)
     homes_leave(homes, home);
 }
 
+void homes_avoid(const struct homes *homes)
+{
+    cpu_set_t empty;
+    CPU_ZERO(&empty);
+    for (int i = 0; i < homes->count; i++) {
+        if (atomic_load(&homes->threads[i]) == 0)
+            CPU_SET(homes->processors[i], &empty);
+    }
+    if (homes->count > 1)
+        pthread_setaffinity_np(pthread_self(), sizeof empty,
+                               CPU_COUNT(&empty) > 0 ? &empty : &homes->all);
+}
+
 void homes_leave(struct homes *homes, int home)
 {
     if (home != HOME_NONE)

@@ -17,5 +17,8 @@ void homes_free(struct homes *homes);
 int homes_stay(struct homes *homes);
 // Lets the calling thread run anywhere again.
 void homes_roam(struct homes *homes, int home);
+// Binds the calling thread to the processors on which none stays; where some stay on
+// each, to none.
+void homes_avoid(const struct homes *homes);
 // For the thread of a connection that ends, by any thread.
 void homes_leave(struct homes *homes, int home);

@@ -251,6 +251,11 @@ unsigned http_server_transfers(const struct http_server *server)
     return atomic_load(&server->transfers) + lingers;
 }
 
+void http_server_step_aside(const struct http_server *server)
+{
+    homes_avoid(server->homes);
+}
+
 unsigned http_server_pending(const struct http_server *server)
 {
     return watch_pending(server->watch);

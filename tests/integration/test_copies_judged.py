@@ -216,6 +216,31 @@ def test_a_bucket_that_becomes_anothers_is_not_judged(remote, bucket):
     assert api.get(f"/blobs/{digest}", expect=200).content == data
 
 
+@pytest.mark.parametrize("wrong", [b"\0" * 8, b"\0"], ids=["values", "length"])
+def test_checksums_that_the_chain_refutes(remote, wrong):
+    """The object is good, its row's checksums are not: it is read, and cleared of them."""
+    api = remote.api()
+    data = make_bytes(SIZE, "refuted")
+    digest = api.put_blob(data)
+    moves.bring(remote, digest, "cold")
+    settle(remote)
+    remote.stop()
+    [_] = remote.database.rows(
+        "UPDATE placements SET seek_table = %s WHERE octet_length(seek_table) = 8"
+        " RETURNING id", wrong)
+    remote.start()
+    api = remote.api()
+    if len(wrong) == 8:
+        assert api.get(f"/blobs/{digest}").status_code == 503
+        assert row(remote, digest, "cold")[1]
+    assert api.get(f"/blobs/{digest}", expect=200).content == data
+    api.post("/scrub", {"tier": "cold"}, expect=202)
+    wait_until(lambda: not row(remote, digest, "cold")[1], 30, "it is cleared")
+    assert api.get(f"/blobs/{digest}", expect=200).content == data
+    assert not row(remote, digest, "cold")[1]
+    assert moves.tiers_of(remote, digest) == ("cold",)
+
+
 def test_a_move_from_a_bucket_that_lost_the_object(remote, bucket):
     """It waits for the bytes; sent again they are where they were asked for."""
     api = remote.api()

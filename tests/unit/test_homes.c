@@ -54,10 +54,38 @@ static void homes_fill_evenly(void **state)
     homes_free(NULL);
 }
 
+static void others_avoid_homes_while_there_is_room(void **state)
+{
+    (void)state;
+    int count = processors();
+    struct homes *homes = homes_new();
+    cpu_set_t before, at_home, after;
+    pthread_getaffinity_np(pthread_self(), sizeof before, &before);
+    int home = homes_stay(homes);
+    pthread_getaffinity_np(pthread_self(), sizeof at_home, &at_home);
+    homes_avoid(homes);
+    pthread_getaffinity_np(pthread_self(), sizeof after, &after);
+    if (count > 1) {
+        assert_int_equal(CPU_COUNT(&after), count - 1);
+        CPU_AND(&at_home, &at_home, &after);
+        assert_int_equal(CPU_COUNT(&at_home), 0);
+    }
+    homes_leave(homes, home);
+    homes_avoid(homes);
+    assert_int_equal(processors(), count);
+    for (int i = 0; i < count; i++)
+        homes_stay(homes);
+    homes_avoid(homes); // somebody stays on each
+    assert_int_equal(processors(), count);
+    assert_int_equal(pthread_setaffinity_np(pthread_self(), sizeof before, &before), 0);
+    homes_free(homes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thread_stays_and_roams_again),
+        cmocka_unit_test(others_avoid_homes_while_there_is_room),
         cmocka_unit_test(homes_fill_evenly),
     };
     return cmocka_run_group_tests_name("homes", tests, NULL, NULL);

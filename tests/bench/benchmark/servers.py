@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -247,6 +248,10 @@ class Stratad(Server):
     def publish(self, model, digest, **fields):
         body = {"files": [{"path": "model.bin", "sha256": digest}], **fields}
         return self.call("POST", f"/api/v1/models/{model}/versions", body)
+
+    def metric(self, name):
+        text = self.call("GET", "/metrics").decode()
+        return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
 
     def blob_file(self, digest):
         (path,) = (self.folder / "data").glob(f"*/sha256/{digest[:2]}/{digest}.*")
