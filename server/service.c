@@ -457,11 +457,12 @@ void service_stop(struct service *s)
     atomic_store(&s->stopping, true);
     background_stop(s->slow);
     background_stop(s->policy);
+    // Both ask the HTTP server whether users are served.
     storage_stop(s->app.storage);
-    http_server_stop(s->http);
     if (s->app.scrub != NULL)
         scrub_stop(s->app.scrub);
     background_stop(s->scrubbing);
+    http_server_stop(s->http);
     if (s->app.collector != NULL)
         collector_stop(s->app.collector);
     background_stop(s->gc);

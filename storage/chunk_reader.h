@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chunks of a blob from one of its copies, whatever the tier and the encoding, each
-// checked against the chain. What moves, verifies and scrubs copies reads through it.
+// Chunks of a blob from one of its copies, whatever the tier and the encoding, checked
+// against the chain unless it says otherwise. What moves, verifies and scrubs copies
+// reads through it.
 #pragma once
 
 #include "common/format/chain.h"
@@ -49,7 +50,8 @@ struct chunk_scan {
     const atomic_bool *cancel;
     atomic_uint_fast64_t *done;
 };
-// The whole copy, with what an encoded one holds beside the chunks: `sink` is not used.
+// The whole copy, with what an encoded one holds beside the chunks; of that `sink` gets
+// nothing.
 enum err chunk_scan_verify(const struct chunk_scan *scan, struct error *e) MUST_CHECK;
 // ERR_UNAVAILABLE when it was cancelled.
 enum err chunk_scan_run(const struct chunk_scan *scan, struct error *e) MUST_CHECK;

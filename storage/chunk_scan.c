@@ -60,9 +60,13 @@ static enum err get(const struct chunk_scan *scan, size_t index, void *bytes,
     throttle_take(scan->throttle, size, scan->cancel);
     if (is_cancelled(scan))
         return cancelled(e);
+    enum err err = ERR_COLD_UNREADABLE;
     if (scan->unchecked && chunk_reader_encoded_size(scan->reader) == 0)
-        return chunk_reader_read_stored(scan->reader, index * CHAIN_CHUNK_SIZE, bytes,
-                                        size, e);
+        err = chunk_reader_read_stored(scan->reader, index * CHAIN_CHUNK_SIZE, bytes,
+                                       size, e);
+    if (err != ERR_COLD_UNREADABLE)
+        return err;
+    error_clear(e); // what a device does not give may come the next time
     return chunk_reader_get(scan->reader, index, bytes, e);
 }
 
@@ -215,7 +219,6 @@ enum err chunk_scan_verify(const struct chunk_scan *scan, struct error *e)
 {
     struct chunk_scan copy = *scan;
     uint64_t stored_size = chunk_reader_encoded_size(scan->reader);
-    copy.sink = NULL;
     if (stored_size == 0)
         return chunk_scan_run(&copy, e);
     const struct cold_decode_request request = {.stored_size = stored_size,

@@ -191,13 +191,7 @@ enum err cold_copy_check(const struct cold_copy *copy, struct cold_decoder *deco
         if (err != ERR_NONE)
             return err;
     }
-    if (copy->pieces != NULL) {
-        const struct cold_extent extent = cold_copy_extent(copy, index);
-        enum err err =
-            cold_copy_check_pieces(copy, extent.offset, bytes, extent.size, e);
-        if (err != ERR_NONE)
-            return err;
-    }
+    assert(copy->pieces == NULL); // has a check of its own
     if (copy->chain.states != NULL &&
         !chain_check_chunk(&copy->chain, index, bytes,
                            chain_chunk_size(copy->size, index)))

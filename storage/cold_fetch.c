@@ -156,8 +156,8 @@ static enum err read_part(const struct frame *frame, const struct frame_part *pa
     return err;
 }
 
-// What fails its check may have been changed on the way: it is read once more. What has
-// none yet is once it is whole.
+// What fails its check may have been changed on the way: it is read once more. Where
+// the check is the frame's, that is done for the frame.
 static enum err get_part(const struct frame *frame, const struct frame_part *part,
                          size_t *size, struct error *e)
 {
@@ -212,12 +212,13 @@ static void become_ready(struct cold_reads *reads, struct frame *frame)
 // caller, without the lock.
 static struct cold_copy *end_frame(struct cold_reads *reads, struct frame *frame)
 {
-    bool is_whole = frame->parts_ended == frame->parts;
-    bool unchecked = is_whole && !cold_copy_is_in_pieces(frame->copy);
-    if (frame->error.code == ERR_NONE && unchecked)
-        frame->error.code = check(reads, frame, &frame->error);
-    if (frame->error.code == ERR_COLD_UNREADABLE && unchecked)
-        frame->error.code = check_again(reads, frame, &frame->error);
+    bool unchecked = !cold_copy_is_in_pieces(frame->copy);
+    struct error failure = frame->error; // readers look at the frame's own meanwhile
+    if (failure.code == ERR_NONE && unchecked)
+        failure.code = check(reads, frame, &failure);
+    if (failure.code == ERR_COLD_UNREADABLE && unchecked)
+        failure.code = check_again(reads, frame, &failure);
+    frame->error = failure;
     while (frame->pins > 0 && frame->error.code != ERR_NONE)
         pthread_cond_wait(&frame->changed, &reads->lock);
     struct cold_copy *copy = frame->copy;

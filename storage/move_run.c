@@ -36,6 +36,7 @@ struct attempt {
     struct tier_writer *writer;
     struct cold_encoded encoded; // seek_table NULL: raw
     void *pieces;                // checksums of a raw copy, or NULL
+    uint64_t noted;              // bytes of the blob that have theirs there
     bool unchecked;              // the source, when it was copied
     uint64_t written;
     int64_t copy_id;
@@ -144,42 +145,24 @@ static enum err open_writer(struct attempt *a, uint64_t bound, struct error *e)
     return of_target(a, err, e);
 }
 
-// What comes from a scan: whole chunks.
-static enum err write_chunk(void *context, const void *bytes, size_t size,
-                            struct error *e)
-{
-    struct attempt *a = context;
-    if (a->pieces != NULL)
-        pieces_note(a->pieces, a->written, bytes, size);
-    return write_bytes(a, bytes, size, e);
-}
-
-// Files are handed out by sendfile, which checks nothing.
-static void begin_pieces(struct attempt *a)
-{
-    if (a->target->file == NULL && a->chain.size > 0)
-        a->pieces = alloc_array(pieces_table_size(a->chain.size), 1);
-}
-
 // The verification of the copy hashes all of it, which shows what was bad in the source
 // as well: a file is not hashed twice. What comes from a bucket is checked as it comes,
 // since a bit that flips on the way is read once more then.
 static enum err copy_raw(struct attempt *a, struct error *e)
 {
     const struct storage_tier *from = &a->storage->tiers[a->source.tier];
-    a->unchecked = from->file != NULL;
+    a->unchecked = from->file != NULL && !a->source.damaged;
     const struct chunk_scan scan = {
         .reader = a->reader,
         .chain = &a->chain,
         .unchecked = a->unchecked,
         .threads = threads_for(from),
-        .sink = write_chunk,
+        .sink = write_bytes,
         .context = a,
         .throttle = a->throttle,
         .cancel = &a->running->cancel,
         .done = &a->running->done,
     };
-    begin_pieces(a);
     atomic_store(&a->running->done, 0);
     enum err err = open_writer(a, a->chain.size, e);
     return err != ERR_NONE ? err : chunk_scan_run(&scan, e);
@@ -259,6 +242,24 @@ static enum err check_source(struct attempt *a, struct error *e)
     return err != ERR_NONE ? blame_source(a, err, e) : ERR_NONE;
 }
 
+static enum err note_pieces(void *context, const void *bytes, size_t size,
+                            struct error *e)
+{
+    struct attempt *a = context;
+    (void)e;
+    pieces_note(a->pieces, a->noted, bytes, size);
+    a->noted += size;
+    return ERR_NONE;
+}
+
+// For a raw copy in a bucket, made from what is verified; files are handed out by
+// sendfile, which checks nothing.
+static void begin_pieces(struct attempt *a)
+{
+    if (a->target->file == NULL && a->encoded.seek_table == NULL && a->chain.size > 0)
+        a->pieces = alloc_array(pieces_table_size(a->chain.size), 1);
+}
+
 // What the device gives back, not what is still in memory.
 static enum err verify(struct attempt *a, struct error *e)
 {
@@ -281,10 +282,13 @@ static enum err verify(struct attempt *a, struct error *e)
         return err;
     atomic_store(&a->running->done, 0);
     a->running->verifying = true;
+    begin_pieces(a);
     const struct chunk_scan scan = {
         .reader = reader,
         .chain = &a->chain,
         .threads = threads_for(a->target),
+        .sink = a->pieces != NULL ? note_pieces : NULL,
+        .context = a,
         .throttle = a->throttle,
         .cancel = &a->running->cancel,
         .done = &a->running->done,

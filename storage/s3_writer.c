@@ -3,8 +3,10 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
@@ -108,10 +110,19 @@ static void set_state(struct s3_writer *w, struct slot *slot, enum slot_state st
     pthread_cond_broadcast(&w->changed);
 }
 
+// Who writes may have stepped aside from users for a moment (storage/throttle.h).
+static void run_anywhere(void)
+{
+    cpu_set_t all;
+    if (sched_getaffinity(getpid(), sizeof all, &all) == 0)
+        pthread_setaffinity_np(pthread_self(), sizeof all, &all);
+}
+
 static void *send_parts(void *context)
 {
     struct slot *slot = context;
     struct s3_writer *w = slot->writer;
+    run_anywhere();
     while (wait_full(w, slot)) {
         struct error e = {0};
         if (s3_multipart_put(&w->multipart, slot->number, slot->bytes, slot->size,

@@ -89,19 +89,21 @@ static void nap(int64_t us)
 
 void throttle_step_aside(struct throttle *t)
 {
-    LOCK_SCOPE(&t->lock);
-    if (t->users.step_aside != NULL)
-        t->users.step_aside(t->users.context);
+    pthread_mutex_lock(&t->lock);
+    const struct throttle_users users = t->users;
+    pthread_mutex_unlock(&t->lock);
+    if (users.step_aside != NULL) // it may wait for its new processor
+        users.step_aside(users.context);
 }
 
 void throttle_take(struct throttle *t, uint64_t bytes, const atomic_bool *cancel)
 {
-    throttle_step_aside(t);
     int64_t until_us = reserve(t, bytes);
     int64_t left_us;
     while ((left_us = until_us - clock_monotonic_us()) > 0 &&
            (cancel == NULL || !atomic_load(cancel)))
         nap(left_us);
+    throttle_step_aside(t);
 }
 
 uint64_t throttle_taken(struct throttle *t)

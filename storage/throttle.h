@@ -11,7 +11,7 @@ struct throttle; // any thread
 // `bandwidth`: bytes a second, 0 = no limit.
 struct throttle *throttle_new(uint64_t bandwidth);
 void throttle_free(struct throttle *throttle);
-// The users whose way is to be kept free; neither function may block.
+// The users whose way is to be kept free; `transfers` may not block.
 struct throttle_users {
     unsigned (*transfers)(void *context); // how many they have under way
     void (*step_aside)(void *context); // has the calling thread run where they do not
@@ -19,8 +19,8 @@ struct throttle_users {
 };
 // Until then nobody is known of.
 void throttle_watch(struct throttle *throttle, const struct throttle_users *users);
-// Has the calling thread step aside; then waits until `bytes` more may be moved, or
-// *cancel (may be NULL) is true.
+// Waits until `bytes` more may be moved, or *cancel (may be NULL) is true; then has the
+// calling thread step aside.
 void throttle_take(struct throttle *throttle, uint64_t bytes,
                    const atomic_bool *cancel);
 void throttle_step_aside(struct throttle *throttle);

@@ -71,17 +71,22 @@ void homes_roam(struct homes *homes, int home)
     homes_leave(homes, home);
 }
 
-void homes_avoid(const struct homes *homes)
+void homes_avoid(const struct homes *homes, bool avoid)
 {
+    // A new thread may have begun where the one that made it ran.
+    static _Thread_local bool is_free;
     cpu_set_t empty;
     CPU_ZERO(&empty);
+    if (!avoid && is_free)
+        return;
+    is_free = !avoid;
     for (int i = 0; i < homes->count; i++) {
         if (atomic_load(&homes->threads[i]) == 0)
             CPU_SET(homes->processors[i], &empty);
     }
     if (homes->count > 1)
         pthread_setaffinity_np(pthread_self(), sizeof empty,
-                               CPU_COUNT(&empty) > 0 ? &empty : &homes->all);
+                               avoid && CPU_COUNT(&empty) > 0 ? &empty : &homes->all);
 }
 
 void homes_leave(struct homes *homes, int home)

@@ -5,6 +5,8 @@
 // sending (docs/PERFORMANCE.md has the figures). All of it any thread.
 #pragma once
 
+#include <stdbool.h>
+
 struct homes;
 
 #define HOME_NONE (-1)
@@ -18,7 +20,7 @@ int homes_stay(struct homes *homes);
 // Lets the calling thread run anywhere again.
 void homes_roam(struct homes *homes, int home);
 // Binds the calling thread to the processors on which none stays; where some stay on
-// each, to none.
-void homes_avoid(const struct homes *homes);
+// each, or when it need not avoid them any more, it runs anywhere again.
+void homes_avoid(const struct homes *homes, bool avoid);
 // For the thread of a connection that ends, by any thread.
 void homes_leave(struct homes *homes, int home);

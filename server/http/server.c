@@ -253,7 +253,7 @@ unsigned http_server_transfers(const struct http_server *server)
 
 void http_server_step_aside(const struct http_server *server)
 {
-    homes_avoid(server->homes);
+    homes_avoid(server->homes, http_server_transfers(server) > 0);
 }
 
 unsigned http_server_pending(const struct http_server *server)

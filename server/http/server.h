@@ -20,8 +20,8 @@ unsigned http_server_active(const struct http_server *server);
 // Of them, those whose body or answer has many bytes; one that has just ended counts,
 // since loaders ask for one range after the other.
 unsigned http_server_transfers(const struct http_server *server);
-// Binds the calling thread, one that works behind the users' backs, to processors on
-// which no connection stays; where there are none, to none.
+// While users have transfers under way, binds the calling thread, one that works behind
+// their backs, to processors on which no connection stays, if there are such.
 void http_server_step_aside(const struct http_server *server);
 // Connections whose client has sent what was not read yet, or has not taken all yet of
 // what was answered.

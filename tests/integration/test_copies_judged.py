@@ -126,6 +126,34 @@ def test_a_bad_copy_stays_until_it_can_be_set_aside(server, restarts):
     server.is_damaged = True
 
 
+def test_a_copy_of_a_bad_file_blames_the_file(server):
+    """It is copied unchecked; its copy's verification fails, and another copy is taken."""
+    data = make_bytes(CHUNK + 5, "bad file")
+    digest = on_two(server, "cold", "hot", data)
+    spoil(file_of(server, digest, "hot"), CHUNK + 2)
+    bad = file_of(server, digest, "hot")
+    move = moves.begin(server, digest, "warm")
+    assert moves.wait(server, move, 30)["state"] == "done"
+    assert server.database.value("SELECT attempts FROM moves WHERE id = %s", move) == 2
+    settle(server)
+    assert file_of(server, digest, "warm").read_bytes() == data
+    aside = (server.tier_folder("hot") / "quarantine").iterdir()
+    assert [path.name.split(".", 1)[1] for path in aside] == [bad.name]
+    server.is_damaged = True
+
+
+def test_a_copy_of_the_only_file_which_is_bad(server):
+    digest = server.api().put_blob(make_bytes(CHUNK + 5, "only file"))
+    spoil(file_of(server, digest, "hot"), 2)
+    server.is_damaged = True
+    move = moves.begin(server, digest, "warm")
+    error = wait_until(lambda: moves.show(server, move)["error"], 30, "an attempt failed")
+    assert "chunk 0 of placement" in error and "not to be trusted" not in error
+    assert row(server, digest, "hot")[1]
+    assert moves.tiers_of(server, digest) == ("hot",)
+    server.api().delete(f"/moves/{move}")
+
+
 def test_an_upload_beside_a_move_that_may_fail(server, problem):
     """A copy under way is none: the upload's bytes are kept until it is seen."""
     api = server.api()
@@ -218,7 +246,7 @@ def test_a_bucket_that_becomes_anothers_is_not_judged(remote, bucket):
 
 @pytest.mark.parametrize("wrong", [b"\0" * 8, b"\0"], ids=["values", "length"])
 def test_checksums_that_the_chain_refutes(remote, wrong):
-    """The object is good, its row's checksums are not: it is read, and cleared of them."""
+    """The object is good, its row's checksums are not: it is read all the same."""
     api = remote.api()
     data = make_bytes(SIZE, "refuted")
     digest = api.put_blob(data)
@@ -239,6 +267,8 @@ def test_checksums_that_the_chain_refutes(remote, wrong):
     assert api.get(f"/blobs/{digest}", expect=200).content == data
     assert not row(remote, digest, "cold")[1]
     assert moves.tiers_of(remote, digest) == ("cold",)
+    kept = remote.database.value("SELECT seek_table FROM placements")
+    assert kept == (None if len(wrong) == 8 else wrong)
 
 
 def test_a_move_from_a_bucket_that_lost_the_object(remote, bucket):

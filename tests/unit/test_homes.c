@@ -63,19 +63,21 @@ static void others_avoid_homes_while_there_is_room(void **state)
     pthread_getaffinity_np(pthread_self(), sizeof before, &before);
     int home = homes_stay(homes);
     pthread_getaffinity_np(pthread_self(), sizeof at_home, &at_home);
-    homes_avoid(homes);
+    homes_avoid(homes, true);
     pthread_getaffinity_np(pthread_self(), sizeof after, &after);
     if (count > 1) {
         assert_int_equal(CPU_COUNT(&after), count - 1);
         CPU_AND(&at_home, &at_home, &after);
         assert_int_equal(CPU_COUNT(&at_home), 0);
     }
+    homes_avoid(homes, false);
+    assert_int_equal(processors(), count);
     homes_leave(homes, home);
-    homes_avoid(homes);
+    homes_avoid(homes, true);
     assert_int_equal(processors(), count);
     for (int i = 0; i < count; i++)
         homes_stay(homes);
-    homes_avoid(homes); // somebody stays on each
+    homes_avoid(homes, true); // somebody stays on each
     assert_int_equal(processors(), count);
     assert_int_equal(pthread_setaffinity_np(pthread_self(), sizeof before, &before), 0);
     homes_free(homes);
