@@ -18,7 +18,8 @@ int direct_open(int fd, uint64_t size)
 
 void *direct_buffer(size_t size)
 {
-    void *buffer = aligned_alloc(DIRECT_ALIGNMENT, size);
+    size_t whole = (size + DIRECT_ALIGNMENT - 1) / DIRECT_ALIGNMENT * DIRECT_ALIGNMENT;
+    void *buffer = aligned_alloc(DIRECT_ALIGNMENT, whole);
     if (buffer == NULL)
         abort();
     return buffer;

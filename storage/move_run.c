@@ -281,7 +281,7 @@ static enum err verify(struct attempt *a, struct error *e)
     if (err != ERR_NONE)
         return err;
     atomic_store(&a->running->done, 0);
-    a->running->verifying = true;
+    atomic_store(&a->running->verifying, true);
     begin_pieces(a);
     const struct chunk_scan scan = {
         .reader = reader,

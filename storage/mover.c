@@ -57,7 +57,7 @@ static bool begin(struct mover *m, struct claimed *claimed)
     LOCK_SCOPE(&m->all->lock);
     atomic_store(&m->running.done, 0);
     atomic_store(&m->running.cancel, m->all->stopping || claimed->cancel);
-    m->running.verifying = false;
+    atomic_store(&m->running.verifying, false);
     m->running.began_ms = clock_monotonic_ms();
     m->running.id = claimed->id;
     return !m->all->stopping;
@@ -215,6 +215,7 @@ enum err movers_start(struct storage *storage, struct error *e)
     pthread_cond_init(&all->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     unsigned wanted = storage->options.movers;
+    LOCK_SCOPE(&all->lock); // none claims before it counts: its moves would be tidied
     while (all->count < wanted && all->count < MOVERS_MAXIMUM) {
         struct mover *m = &all->movers[all->count];
         m->all = all;
@@ -285,7 +286,8 @@ static void fill_in(const struct running_move *running, struct move *move)
 {
     uint64_t done = atomic_load(&running->done);
     uint64_t passed = done < move->size ? done : move->size;
-    move->bytes_done = running->verifying ? move->size / 2 + passed / 2 : passed / 2;
+    move->bytes_done =
+        atomic_load(&running->verifying) ? move->size / 2 + passed / 2 : passed / 2;
     int64_t taken_ms = clock_monotonic_ms() - running->began_ms;
     if (move->bytes_done > 0)
         move->eta_s = (int64_t)((double)taken_ms / 1000 *

@@ -11,7 +11,7 @@ struct running_move {
     int64_t id;                // 0: the place is free
     atomic_uint_fast64_t done; // bytes of the pass that it is in
     atomic_bool cancel;
-    bool verifying;
+    atomic_bool verifying;
     int64_t began_ms;
 };
 

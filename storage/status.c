@@ -26,9 +26,8 @@ static uint64_t unlinked_bytes(int root)
     if (dir == NULL || fstat(root, &of_root) != 0)
         return 0;
     while ((entry = readdir(dir)) != NULL) {
-        int fd = atoi(entry->d_name);
-        if (entry->d_name[0] != '.' && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) &&
-            s.st_nlink == 0 && s.st_dev == of_root.st_dev)
+        if (entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &s, 0) == 0 &&
+            S_ISREG(s.st_mode) && s.st_nlink == 0 && s.st_dev == of_root.st_dev)
             bytes += (uint64_t)s.st_blocks * 512;
     }
     return bytes;
